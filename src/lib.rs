@@ -1,0 +1,19 @@
+//! Lockgate: a gateway that serves gRPC services as REST, from their descriptors alone.
+//!
+//! # The path of one request
+//!
+//! The modules below stand in the order in which a request walks through them, and a module uses only modules
+//! below it.
+
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")
+)]
+
+pub mod transcode;
+
+pub mod schema;
+
+pub mod status;
+
+pub mod pb;
