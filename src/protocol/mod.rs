@@ -5,5 +5,6 @@
 //! knows a clock, a socket, a random number or the schema; whoever calls brings them.
 
 pub mod deadline;
+pub mod envelope;
 pub mod forwarding;
 pub mod metadata;
