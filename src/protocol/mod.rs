@@ -9,3 +9,4 @@ pub mod end;
 pub mod envelope;
 pub mod forwarding;
 pub mod metadata;
+pub mod rest;

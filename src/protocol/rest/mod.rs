@@ -1,0 +1,3 @@
+//! The client's side of a call as REST: media types, errors, and the framings of streams both ways.
+
+pub mod error;
