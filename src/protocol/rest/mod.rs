@@ -1,3 +1,4 @@
 //! The client's side of a call as REST: media types, errors, and the framings of streams both ways.
 
+pub mod content;
 pub mod error;
