@@ -1,4 +1,5 @@
 //! The client's side of a call as REST: media types, errors, and the framings of streams both ways.
 
+pub mod accept;
 pub mod content;
 pub mod error;
