@@ -5,4 +5,5 @@ pub mod array;
 pub mod content;
 pub mod error;
 pub mod ndjson;
+pub mod split;
 pub mod sse;
