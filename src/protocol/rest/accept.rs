@@ -109,8 +109,9 @@ impl<'a> Range<'a> {
         let essence = parts.next()?;
         let quality = parts.filter_map(|parameter| parameter.split_once('='));
         let quality = quality.map(|(name, value)| (name.trim(), value.trim()));
-        let quality = quality.filter(|(name, _)| name.eq_ignore_ascii_case("q")).map(|(_, value)| parse_quality(value));
-        Some(Self { essence, quality: quality.last().unwrap_or(Some(1000))? })
+        let mut quality =
+            quality.filter(|(name, _)| name.eq_ignore_ascii_case("q")).map(|(_, value)| parse_quality(value));
+        Some(Self { essence, quality: quality.next().unwrap_or(Some(1000))? })
     }
 
     fn exact(self) -> Option<StreamType> {

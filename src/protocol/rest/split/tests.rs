@@ -91,7 +91,7 @@ fn array_is_judged_strictly() {
 fn array_cut_short_is_never_whole() {
     let whole = "[{\"a\":\"b\\\"\"},[1,2]]";
     for end in 1..whole.len() {
-        let status = run(Splitter::array(100), whole[..end].as_bytes(), &[3]).expect_err(&whole[..end]);
+        let status = run(Splitter::array(100), &whole.as_bytes()[..end], &[3]).expect_err(&whole[..end]);
         assert!(status.message().contains("cut short"), "{status}");
     }
     check_illegal(" ", "the array was cut short at line 1, column 2");
