@@ -18,6 +18,9 @@ mod sources;
 mod symbols;
 mod well_known;
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::collections::HashMap;
 
 use crate::pb::google::api::HttpRule;
