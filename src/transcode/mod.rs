@@ -4,6 +4,7 @@
 //! <https://protobuf.dev/programming-guides/json/> and <https://protobuf.dev/programming-guides/encoding/>.
 
 pub mod plan;
+pub mod target;
 
 mod wire;
 
