@@ -12,6 +12,8 @@
 
 pub mod protocol;
 
+pub mod route;
+
 pub mod transcode;
 
 pub mod schema;

@@ -6,6 +6,7 @@
 pub mod encode;
 pub mod http_body;
 pub mod plan;
+pub mod target;
 
 mod fault;
 mod wire;
