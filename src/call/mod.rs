@@ -1,0 +1,2 @@
+//! Stand-in until the module arrives: only what a configuration says.
+pub mod settings;

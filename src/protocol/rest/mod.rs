@@ -1,0 +1,3 @@
+//! Stand-in until the module arrives.
+pub mod accept;
+pub mod error;
