@@ -10,6 +10,18 @@
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")
 )]
 
+pub mod config;
+
+pub mod server;
+
+pub mod gateway;
+
+pub mod call;
+
+pub mod upstream;
+
+pub mod protocol;
+
 pub mod transcode;
 
 pub mod schema;
