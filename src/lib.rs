@@ -22,6 +22,8 @@ pub mod upstream;
 
 pub mod protocol;
 
+pub mod route;
+
 pub mod transcode;
 
 pub mod schema;

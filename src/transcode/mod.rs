@@ -7,6 +7,7 @@ pub mod bind;
 pub mod decode;
 pub mod encode;
 pub mod plan;
+pub mod target;
 
 mod wire;
 
