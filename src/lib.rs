@@ -10,6 +10,20 @@
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")
 )]
 
+pub mod app;
+
+pub mod admin;
+
+pub mod config;
+
+pub mod server;
+
+pub mod gateway;
+
+pub mod call;
+
+pub mod upstream;
+
 pub mod protocol;
 
 pub mod route;
@@ -17,6 +31,10 @@ pub mod route;
 pub mod transcode;
 
 pub mod schema;
+
+pub mod tls;
+
+pub mod telemetry;
 
 pub mod status;
 

@@ -3,6 +3,8 @@
 //! One pass each way, no tree and no dynamic message between; the caller brings the buffers. Specification:
 //! <https://protobuf.dev/programming-guides/json/> and <https://protobuf.dev/programming-guides/encoding/>.
 
+pub mod bind;
+pub mod decode;
 pub mod encode;
 pub mod http_body;
 pub mod plan;

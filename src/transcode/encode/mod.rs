@@ -54,32 +54,36 @@ pub struct EncodeOptions {
 }
 
 /// The keys of fields.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {
     /// lowerCamelCase, or what `json_name` says.
+    #[default]
     Json,
     /// As in the `.proto` file.
     Proto,
 }
 
 /// The values of enums.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Enums {
+    #[default]
     Name,
     Number,
 }
 
 /// 64-bit integers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Int64 {
     /// In quotes, so that readers with doubles keep every digit.
+    #[default]
     String,
     Number,
 }
 
 /// Fields that are not there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unset {
+    #[default]
     Omit,
     /// Fields without presence are printed with their default, lists and maps as empty.
     Emit,
