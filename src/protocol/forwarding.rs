@@ -30,6 +30,9 @@ const SOFTWARE: HeaderValue = HeaderValue::from_static(concat!("lockgate/", env!
 /// A longer `x-request-id` is replaced.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
+/// `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
+const MAX_ADDRESS_BYTES: usize = 45;
+
 /// How the client reached the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
@@ -75,14 +78,14 @@ pub fn forward(headers: &HeaderMap, forwarding: &Forwarding<'_>, metadata: &mut 
     let mut buffer = BytesMut::with_capacity(256);
 
     append_chain(forwarding.chain.forwarded_for, &mut buffer);
-    let peer = forwarding.peer.to_canonical();
-    write_ip(peer, &mut buffer);
+    let address = Address::of(forwarding.peer);
+    buffer.put_slice(address.text());
     insert(X_FORWARDED_FOR, &mut buffer, metadata);
 
     metadata.insert(X_FORWARDED_PROTO, HeaderValue::from_static(forwarding.scheme.text()));
 
     append_chain(forwarding.chain.forwarded, &mut buffer);
-    write_forwarded(peer, forwarding, &mut buffer);
+    write_forwarded(&address, forwarding, &mut buffer);
     insert(FORWARDED, &mut buffer, metadata);
 
     if let Some(host) = forwarding.host {
@@ -117,7 +120,7 @@ pub fn request_id(headers: &HeaderMap, random: u128) -> HeaderValue {
         return value.clone();
     }
     let mut buffer = BytesMut::with_capacity(32);
-    put_hex(random, 32, &mut buffer);
+    put_hex(random.to_be_bytes(), &mut buffer);
     HeaderValue::from_maybe_shared(buffer.freeze()).expect("hexadecimal digits are legal in a header value")
 }
 
@@ -162,11 +165,11 @@ impl Trace {
 
     fn write(self, out: &mut BytesMut) {
         out.put_slice(b"00-");
-        put_hex(self.trace_id, 32, out);
+        put_hex(self.trace_id.to_be_bytes(), out);
         out.put_u8(b'-');
-        put_hex(self.span_id.into(), 16, out);
+        put_hex(self.span_id.to_be_bytes(), out);
         out.put_u8(b'-');
-        put_hex(self.flags.into(), 2, out);
+        put_hex([self.flags], out);
     }
 }
 
@@ -199,11 +202,10 @@ fn parse_hex(text: &[u8]) -> Option<u128> {
     })
 }
 
-fn put_hex(number: u128, digits: u32, out: &mut BytesMut) {
-    for position in (0..digits).rev() {
-        let nibble = u32::try_from(number >> (4 * position) & 0xf).expect("four bits fit");
-        let digit = char::from_digit(nibble, 16).expect("four bits are one hexadecimal digit");
-        out.put_u8(u8::try_from(digit).expect("a hexadecimal digit is ASCII"));
+fn put_hex<const N: usize>(bytes: [u8; N], out: &mut BytesMut) {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + (nibble - 10) };
+    for byte in bytes {
+        out.put_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
     }
 }
 
@@ -214,24 +216,35 @@ fn append_chain(chain: Option<&HeaderValue>, out: &mut BytesMut) {
     }
 }
 
-fn write_ip(ip: IpAddr, out: &mut BytesMut) {
-    write!(out.writer(), "{ip}").expect("a buffer in memory takes all that is written");
+/// The peer's address, printed once for two headers. An IPv4 address mapped into IPv6 is shown as what it is.
+struct Address {
+    ip: IpAddr,
+    text: [u8; MAX_ADDRESS_BYTES],
+    length: usize,
+}
+
+impl Address {
+    fn of(ip: IpAddr) -> Self {
+        let ip = ip.to_canonical();
+        let mut text = [0; MAX_ADDRESS_BYTES];
+        let mut rest = text.as_mut_slice();
+        write!(rest, "{ip}").expect("no address is longer than this");
+        let length = MAX_ADDRESS_BYTES - rest.len();
+        Self { ip, text, length }
+    }
+
+    fn text(&self) -> &[u8] {
+        self.text.get(..self.length).unwrap_or_default()
+    }
 }
 
 /// One element of RFC 7239, section 4: `for`, `host` where it is known, `proto`.
-fn write_forwarded(peer: IpAddr, forwarding: &Forwarding<'_>, out: &mut BytesMut) {
-    match peer {
-        IpAddr::V4(_) => {
-            out.put_slice(b"for=");
-            write_ip(peer, out);
-        }
-        IpAddr::V6(_) => {
-            // Brackets and colons are no token characters, so section 6 wants quotes.
-            out.put_slice(b"for=\"[");
-            write_ip(peer, out);
-            out.put_slice(b"]\"");
-        }
-    }
+fn write_forwarded(address: &Address, forwarding: &Forwarding<'_>, out: &mut BytesMut) {
+    // Brackets and colons are no token characters, so section 6 wants quotes around IPv6.
+    let (before, behind): (&[u8], &[u8]) = if address.ip.is_ipv6() { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
+    out.put_slice(before);
+    out.put_slice(address.text());
+    out.put_slice(behind);
     if let Some(host) = forwarding.host {
         out.put_slice(b";host=");
         write_token_or_quoted(host.as_bytes(), out);
