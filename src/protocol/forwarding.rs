@@ -76,6 +76,8 @@ pub struct Forwarding<'a> {
 pub fn forward(headers: &HeaderMap, forwarding: &Forwarding<'_>, metadata: &mut HeaderMap) {
     // One buffer for all the values: they are slices of it.
     let mut buffer = BytesMut::with_capacity(256);
+    // What is no host's spelling came from the client and says nothing.
+    let host = forwarding.host.filter(|host| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic()));
 
     append_chain(forwarding.chain.forwarded_for, &mut buffer);
     let address = Address::of(forwarding.peer);
@@ -85,10 +87,10 @@ pub fn forward(headers: &HeaderMap, forwarding: &Forwarding<'_>, metadata: &mut 
     metadata.insert(X_FORWARDED_PROTO, HeaderValue::from_static(forwarding.scheme.text()));
 
     append_chain(forwarding.chain.forwarded, &mut buffer);
-    write_forwarded(&address, forwarding, &mut buffer);
+    write_forwarded(&address, host, forwarding.scheme, &mut buffer);
     insert(FORWARDED, &mut buffer, metadata);
 
-    if let Some(host) = forwarding.host {
+    if let Some(host) = host {
         buffer.put_slice(host.as_bytes());
         insert(X_FORWARDED_HOST, &mut buffer, metadata);
     }
@@ -239,23 +241,23 @@ impl Address {
 }
 
 /// One element of RFC 7239, section 4: `for`, `host` where it is known, `proto`.
-fn write_forwarded(address: &Address, forwarding: &Forwarding<'_>, out: &mut BytesMut) {
+fn write_forwarded(address: &Address, host: Option<&str>, scheme: Scheme, out: &mut BytesMut) {
     // Brackets and colons are no token characters, so section 6 wants quotes around IPv6.
     let (before, behind): (&[u8], &[u8]) = if address.ip.is_ipv6() { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
     out.put_slice(before);
     out.put_slice(address.text());
     out.put_slice(behind);
-    if let Some(host) = forwarding.host {
+    if let Some(host) = host {
         out.put_slice(b";host=");
         write_token_or_quoted(host.as_bytes(), out);
     }
     out.put_slice(b";proto=");
-    out.put_slice(forwarding.scheme.text().as_bytes());
+    out.put_slice(scheme.text().as_bytes());
 }
 
 fn write_token_or_quoted(text: &[u8], out: &mut BytesMut) {
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    if !text.is_empty() && text.iter().all(token) {
+    if text.iter().all(token) {
         out.put_slice(text);
         return;
     }
@@ -269,12 +271,10 @@ fn write_token_or_quoted(text: &[u8], out: &mut BytesMut) {
     out.put_u8(b'"');
 }
 
-/// What stands in the buffer as the value of this name. A host with bytes that no header takes is left out: it came
-/// from the client, and says nothing.
+/// What stands in the buffer as the value of this name.
 fn insert(name: HeaderName, buffer: &mut BytesMut, metadata: &mut HeaderMap) {
-    if let Ok(value) = HeaderValue::from_maybe_shared(buffer.split().freeze()) {
-        metadata.insert(name, value);
-    }
+    let value = HeaderValue::from_maybe_shared(buffer.split().freeze());
+    metadata.insert(name, value.expect("it is made of visible ASCII and of values of headers"));
 }
 
 #[cfg(test)]

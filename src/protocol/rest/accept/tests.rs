@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 #[track_caller]
@@ -74,4 +76,13 @@ fn types_have_names_and_formats() {
         check(&[&named[0]], StreamFormat::Array, kind);
     }
     assert_eq!(StreamType::Jsonl.format(), StreamFormat::Ndjson);
+}
+
+proptest! {
+    #[test]
+    fn no_value_makes_it_panic(value in "[a-z*/;=,.\"q01 ]{0,40}") {
+        let mut headers = HeaderMap::new();
+        headers.append(ACCEPT, value.parse().unwrap());
+        let _ = StreamType::negotiate(&headers, StreamFormat::Array);
+    }
 }
