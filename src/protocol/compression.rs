@@ -1,7 +1,7 @@
 //! Content codings: of request bodies (RFC 9110, section 8.4), and of an upstream's messages (`grpc-encoding`).
 //!
 //! What is inflated is bounded by what the caller takes: a stage reads on only when it is asked for more, and hands out
-//! [`PIECE_BYTES`] or little more at a time. Windows are bounded too: 8 MiB for zstd (RFC 9659), 16 MiB for brotli
+//! 32 KiB or little more at a time. Windows are bounded too: 8 MiB for zstd (RFC 9659), 16 MiB for brotli
 //! (RFC 7932, without its large-window extension).
 
 mod stage;
@@ -10,7 +10,7 @@ use std::slice;
 
 use bytes::{Bytes, BytesMut};
 use http::StatusCode;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderValue};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use self::stage::{Pull, Stage};
@@ -23,7 +23,7 @@ const PIECE_BYTES: usize = 32 * 1024;
 /// More codings on top of each other serve nobody but an attacker.
 const MAX_CODINGS: usize = 3;
 
-const GRPC_ENCODING: &str = "grpc-encoding";
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// One coding that is not `identity`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -155,7 +155,7 @@ impl MessageCoding {
     /// # Errors
     /// INTERNAL, HTTP 502, for a coding that the gateway did not offer.
     pub fn of(headers: &HeaderMap) -> Result<Self, Status> {
-        match headers.get(GRPC_ENCODING).map(HeaderValue::as_bytes) {
+        match headers.get(&GRPC_ENCODING).map(HeaderValue::as_bytes) {
             None | Some(b"identity" | b"") => Ok(Self::Identity),
             Some(b"gzip") => Ok(Self::Gzip),
             Some(other) => {

@@ -5,14 +5,14 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::status::Status;
 
 /// The header in which gRPC carries a deadline, as the time that remains.
-pub const GRPC_TIMEOUT: &str = "grpc-timeout";
-const CONNECT_TIMEOUT_MS: &str = "connect-timeout-ms";
-const X_SERVER_TIMEOUT: &str = "x-server-timeout";
+pub const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const CONNECT_TIMEOUT_MS: HeaderName = HeaderName::from_static("connect-timeout-ms");
+const X_SERVER_TIMEOUT: HeaderName = HeaderName::from_static("x-server-timeout");
 
 const MAX_GRPC_DIGITS: usize = 8;
 const MAX_CONNECT_DIGITS: usize = 10;
@@ -35,9 +35,9 @@ const UNITS: [(u8, u128); 6] = [
 /// 400 that names the header, for one that is malformed.
 pub fn timeout(headers: &HeaderMap, configured: Option<Duration>) -> Result<Option<Duration>, Status> {
     let mut shortest = configured;
-    for (name, parse) in READERS {
+    for (name, parse, expected) in &READERS {
         for value in headers.get_all(name) {
-            let asked = parse(value.as_bytes()).ok_or_else(|| malformed(name, value))?;
+            let asked = parse(value.as_bytes()).ok_or_else(|| malformed(name, value, expected))?;
             shortest = Some(shortest.map_or(asked, |shortest| shortest.min(asked)));
         }
     }
@@ -66,8 +66,12 @@ pub fn grpc_timeout(remaining: Duration) -> HeaderValue {
 
 type Reader = fn(&[u8]) -> Option<Duration>;
 
-const READERS: [(&str, Reader); 3] =
-    [(GRPC_TIMEOUT, parse_grpc), (CONNECT_TIMEOUT_MS, parse_connect), (X_SERVER_TIMEOUT, parse_seconds)];
+/// The headers, how each is read, and what it should have said.
+const READERS: [(HeaderName, Reader, &str); 3] = [
+    (GRPC_TIMEOUT, parse_grpc, "1 to 8 digits and one of H, M, S, m, u, n"),
+    (CONNECT_TIMEOUT_MS, parse_connect, "1 to 10 digits, in milliseconds"),
+    (X_SERVER_TIMEOUT, parse_seconds, "seconds, such as 1.5"),
+];
 
 fn parse_grpc(text: &[u8]) -> Option<Duration> {
     let (letter, digits) = text.split_last()?;
@@ -111,14 +115,9 @@ fn parse_digits(text: &[u8], max: usize) -> Option<u64> {
     Some(text.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0')))
 }
 
-fn malformed(name: &str, value: &HeaderValue) -> Status {
-    let expected = match name {
-        GRPC_TIMEOUT => "1 to 8 digits and one of H, M, S, m, u, n",
-        CONNECT_TIMEOUT_MS => "1 to 10 digits, in milliseconds",
-        _ => "seconds, such as 1.5",
-    };
+fn malformed(name: &HeaderName, value: &HeaderValue, expected: &str) -> Status {
     let shown: String = String::from_utf8_lossy(value.as_bytes()).chars().take(40).collect();
-    Status::invalid_argument(name, format!("malformed timeout `{shown}`, expected {expected}"))
+    Status::invalid_argument(name.as_str(), format!("malformed timeout `{shown}`, expected {expected}"))
 }
 
 #[cfg(test)]

@@ -7,16 +7,16 @@
 use bytes::Bytes;
 use h2::Reason;
 use http::StatusCode;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use prost::Message;
 
 use crate::pb::google::rpc;
 use crate::protocol::metadata;
 use crate::status::{Blame, Code, Detail, Status};
 
-const GRPC_STATUS: &str = "grpc-status";
-const GRPC_MESSAGE: &str = "grpc-message";
-const GRPC_STATUS_DETAILS: &str = "grpc-status-details-bin";
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
 /// What a client reads of an upstream's message, at most; the rest is cut off.
 const MAX_MESSAGE_BYTES: usize = 64 * 1024;
@@ -33,7 +33,7 @@ pub fn check_head(http: StatusCode, headers: &HeaderMap) -> Result<(), Status> {
     match (grpc, http) {
         (true, StatusCode::OK) => Ok(()),
         (true, _) => match status(headers) {
-            Err(status) if headers.contains_key(GRPC_STATUS) => Err(status),
+            Err(status) if headers.contains_key(&GRPC_STATUS) => Err(status),
             Ok(()) | Err(_) => Err(not_grpc(http)),
         },
         (false, _) => Err(not_grpc(http)),
@@ -45,7 +45,7 @@ pub fn check_head(http: StatusCode, headers: &HeaderMap) -> Result<(), Status> {
 /// # Errors
 /// Every end but `grpc-status: 0`; UNKNOWN where there is no `grpc-status` that can be read.
 pub fn status(trailers: &HeaderMap) -> Result<(), Status> {
-    let mut values = trailers.get_all(GRPC_STATUS).iter();
+    let mut values = trailers.get_all(&GRPC_STATUS).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(unknown("there is no grpc-status, or more than one"));
     };
@@ -104,9 +104,9 @@ fn unknown(cause: impl Into<String>) -> Status {
 }
 
 fn failed(number: u32, trailers: &HeaderMap) -> Status {
-    let message = trailers.get(GRPC_MESSAGE).map(|value| decode_message(value.as_bytes()));
+    let message = trailers.get(&GRPC_MESSAGE).map(|value| decode_message(value.as_bytes()));
     // Details that can't be read cost neither the code nor the message.
-    let details = metadata::binary(trailers, GRPC_STATUS_DETAILS).and_then(|bytes| rpc::Status::decode(&*bytes).ok());
+    let details = metadata::binary(trailers, &GRPC_STATUS_DETAILS).and_then(|bytes| rpc::Status::decode(&*bytes).ok());
     let Some(details) = details else {
         return Status::from_upstream(number, message.unwrap_or_default(), Vec::new());
     };

@@ -30,6 +30,9 @@ const SOFTWARE: HeaderValue = HeaderValue::from_static(concat!("lockgate/", env!
 /// A longer `x-request-id` is replaced.
 const MAX_REQUEST_ID_BYTES: usize = 128;
 
+/// `ffff:ffff:ffff:ffff:ffff:ffff:255.255.255.255`.
+const MAX_ADDRESS_BYTES: usize = 45;
+
 /// How the client reached the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
@@ -73,19 +76,21 @@ pub struct Forwarding<'a> {
 pub fn forward(headers: &HeaderMap, forwarding: &Forwarding<'_>, metadata: &mut HeaderMap) {
     // One buffer for all the values: they are slices of it.
     let mut buffer = BytesMut::with_capacity(256);
+    // What is no host's spelling came from the client and says nothing.
+    let host = forwarding.host.filter(|host| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic()));
 
     append_chain(forwarding.chain.forwarded_for, &mut buffer);
-    let peer = forwarding.peer.to_canonical();
-    write_ip(peer, &mut buffer);
+    let address = Address::of(forwarding.peer);
+    buffer.put_slice(address.text());
     insert(X_FORWARDED_FOR, &mut buffer, metadata);
 
     metadata.insert(X_FORWARDED_PROTO, HeaderValue::from_static(forwarding.scheme.text()));
 
     append_chain(forwarding.chain.forwarded, &mut buffer);
-    write_forwarded(peer, forwarding, &mut buffer);
+    write_forwarded(&address, host, forwarding.scheme, &mut buffer);
     insert(FORWARDED, &mut buffer, metadata);
 
-    if let Some(host) = forwarding.host {
+    if let Some(host) = host {
         buffer.put_slice(host.as_bytes());
         insert(X_FORWARDED_HOST, &mut buffer, metadata);
     }
@@ -117,7 +122,7 @@ pub fn request_id(headers: &HeaderMap, random: u128) -> HeaderValue {
         return value.clone();
     }
     let mut buffer = BytesMut::with_capacity(32);
-    put_hex(random, 32, &mut buffer);
+    put_hex(random.to_be_bytes(), &mut buffer);
     HeaderValue::from_maybe_shared(buffer.freeze()).expect("hexadecimal digits are legal in a header value")
 }
 
@@ -162,11 +167,11 @@ impl Trace {
 
     fn write(self, out: &mut BytesMut) {
         out.put_slice(b"00-");
-        put_hex(self.trace_id, 32, out);
+        put_hex(self.trace_id.to_be_bytes(), out);
         out.put_u8(b'-');
-        put_hex(self.span_id.into(), 16, out);
+        put_hex(self.span_id.to_be_bytes(), out);
         out.put_u8(b'-');
-        put_hex(self.flags.into(), 2, out);
+        put_hex([self.flags], out);
     }
 }
 
@@ -199,11 +204,10 @@ fn parse_hex(text: &[u8]) -> Option<u128> {
     })
 }
 
-fn put_hex(number: u128, digits: u32, out: &mut BytesMut) {
-    for position in (0..digits).rev() {
-        let nibble = u32::try_from(number >> (4 * position) & 0xf).expect("four bits fit");
-        let digit = char::from_digit(nibble, 16).expect("four bits are one hexadecimal digit");
-        out.put_u8(u8::try_from(digit).expect("a hexadecimal digit is ASCII"));
+fn put_hex<const N: usize>(bytes: [u8; N], out: &mut BytesMut) {
+    let digit = |nibble: u8| if nibble < 10 { b'0' + nibble } else { b'a' + (nibble - 10) };
+    for byte in bytes {
+        out.put_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
     }
 }
 
@@ -214,35 +218,46 @@ fn append_chain(chain: Option<&HeaderValue>, out: &mut BytesMut) {
     }
 }
 
-fn write_ip(ip: IpAddr, out: &mut BytesMut) {
-    write!(out.writer(), "{ip}").expect("a buffer in memory takes all that is written");
+/// The peer's address, printed once for two headers. An IPv4 address mapped into IPv6 is shown as what it is.
+struct Address {
+    ip: IpAddr,
+    text: [u8; MAX_ADDRESS_BYTES],
+    length: usize,
+}
+
+impl Address {
+    fn of(ip: IpAddr) -> Self {
+        let ip = ip.to_canonical();
+        let mut text = [0; MAX_ADDRESS_BYTES];
+        let mut rest = text.as_mut_slice();
+        write!(rest, "{ip}").expect("no address is longer than this");
+        let length = MAX_ADDRESS_BYTES - rest.len();
+        Self { ip, text, length }
+    }
+
+    fn text(&self) -> &[u8] {
+        self.text.get(..self.length).unwrap_or_default()
+    }
 }
 
 /// One element of RFC 7239, section 4: `for`, `host` where it is known, `proto`.
-fn write_forwarded(peer: IpAddr, forwarding: &Forwarding<'_>, out: &mut BytesMut) {
-    match peer {
-        IpAddr::V4(_) => {
-            out.put_slice(b"for=");
-            write_ip(peer, out);
-        }
-        IpAddr::V6(_) => {
-            // Brackets and colons are no token characters, so section 6 wants quotes.
-            out.put_slice(b"for=\"[");
-            write_ip(peer, out);
-            out.put_slice(b"]\"");
-        }
-    }
-    if let Some(host) = forwarding.host {
+fn write_forwarded(address: &Address, host: Option<&str>, scheme: Scheme, out: &mut BytesMut) {
+    // Brackets and colons are no token characters, so section 6 wants quotes around IPv6.
+    let (before, behind): (&[u8], &[u8]) = if address.ip.is_ipv6() { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
+    out.put_slice(before);
+    out.put_slice(address.text());
+    out.put_slice(behind);
+    if let Some(host) = host {
         out.put_slice(b";host=");
         write_token_or_quoted(host.as_bytes(), out);
     }
     out.put_slice(b";proto=");
-    out.put_slice(forwarding.scheme.text().as_bytes());
+    out.put_slice(scheme.text().as_bytes());
 }
 
 fn write_token_or_quoted(text: &[u8], out: &mut BytesMut) {
     let token = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    if !text.is_empty() && text.iter().all(token) {
+    if text.iter().all(token) {
         out.put_slice(text);
         return;
     }
@@ -256,12 +271,10 @@ fn write_token_or_quoted(text: &[u8], out: &mut BytesMut) {
     out.put_u8(b'"');
 }
 
-/// What stands in the buffer as the value of this name. A host with bytes that no header takes is left out: it came
-/// from the client, and says nothing.
+/// What stands in the buffer as the value of this name.
 fn insert(name: HeaderName, buffer: &mut BytesMut, metadata: &mut HeaderMap) {
-    if let Ok(value) = HeaderValue::from_maybe_shared(buffer.split().freeze()) {
-        metadata.insert(name, value);
-    }
+    let value = HeaderValue::from_maybe_shared(buffer.split().freeze());
+    metadata.insert(name, value.expect("it is made of visible ASCII and of values of headers"));
 }
 
 #[cfg(test)]

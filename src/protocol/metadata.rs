@@ -17,7 +17,7 @@ use thiserror::Error;
 use crate::status::{Blame, Code, Status};
 
 /// The metadata by which an upstream sets the HTTP status of its answer.
-const HTTP_CODE: &str = "x-http-code";
+const HTTP_CODE: HeaderName = HeaderName::from_static("x-http-code");
 
 const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, PAD_INDIFFERENT);
 
@@ -38,7 +38,7 @@ impl Default for Bounds {
 }
 
 /// Which headers pass in one direction: all, or those allowed, and none of those denied.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderRules {
     allow: Option<Box<[Pattern]>>,
     deny: Box<[Pattern]>,
@@ -141,7 +141,7 @@ pub fn response(metadata: &HeaderMap, rules: &HeaderRules, headers: &mut HeaderM
     let mut status = StatusOverride::None;
     for (name, value) in metadata {
         let text = name.as_str();
-        if text == HTTP_CODE {
+        if *name == HTTP_CODE {
             status = status.or_later(StatusOverride::parse(value));
         } else if stays_upstream(text) || !rules.passes(name) {
             // What describes the upstream's own connection and framing says nothing to a REST client.
@@ -275,7 +275,7 @@ fn append_canonical(name: &HeaderName, value: &HeaderValue, headers: &mut Header
 
 /// The bytes of the first `-bin` value of this name that can be read.
 #[must_use]
-pub(crate) fn binary(metadata: &HeaderMap, name: &str) -> Option<Vec<u8>> {
+pub(crate) fn binary(metadata: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     metadata.get_all(name).iter().flat_map(values_in).find_map(|value| BASE64.decode(value).ok())
 }
 

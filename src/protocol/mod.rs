@@ -9,5 +9,6 @@ pub mod deadline;
 pub mod end;
 pub mod envelope;
 pub mod forwarding;
+pub mod head;
 pub mod metadata;
 pub mod rest;

@@ -240,6 +240,9 @@ impl Gzip {
     fn pull(&mut self) -> io::Result<Pull> {
         while let Some(chunk) = self.feed.chunks.front() {
             let read = self.decoder.write(chunk)?;
+            if read == 0 {
+                return Err(io::ErrorKind::InvalidData.into());
+            }
             self.feed.consume(read);
             if let Some(piece) = self.take_piece(PIECE_BYTES / 2) {
                 return Ok(piece);

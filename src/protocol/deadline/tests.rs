@@ -100,7 +100,7 @@ proptest! {
 
     #[test]
     fn no_text_makes_the_parsers_panic(text in prop::collection::vec(any::<u8>(), 0..24)) {
-        for (_, parse) in READERS {
+        for (_, parse, _) in READERS {
             let _ = parse(&text);
         }
     }

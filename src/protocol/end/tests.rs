@@ -1,6 +1,6 @@
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
-use http::header::{HeaderName, HeaderValue};
+use http::header::HeaderValue;
 use proptest::prelude::*;
 
 use super::*;

@@ -58,8 +58,11 @@ fn ipv6_and_hosts_with_ports_are_quoted() {
 }
 
 #[test]
-fn host_that_no_header_takes_is_left_out() {
-    check(&Case { host: Some("a\nb"), ..PLAIN }, "x-forwarded-host", &[]);
+fn host_that_is_none_is_left_out() {
+    for host in ["a\nb", "a b", "", "é"] {
+        check(&Case { host: Some(host), ..PLAIN }, "x-forwarded-host", &[]);
+        check(&Case { host: Some(host), ..PLAIN }, "forwarded", &["for=192.0.2.1;proto=https"]);
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use http::header::{ACCEPT, HeaderMap, HeaderValue};
 
 /// The setting `stream`: the form where the client has no wish.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Framing {
+pub enum StreamFormat {
     /// One JSON array.
     #[default]
     Array,
@@ -33,7 +33,7 @@ impl StreamType {
 
     /// What the client would rather have.
     #[must_use]
-    pub fn negotiate(headers: &HeaderMap, default: Framing) -> Self {
+    pub fn negotiate(headers: &HeaderMap, default: StreamFormat) -> Self {
         let default = Self::of(default);
         let mut best: Option<(Rank, Self)> = None;
         let mut refused = [false; Self::ALL.len()];
@@ -60,11 +60,11 @@ impl StreamType {
 
     /// How messages are framed.
     #[must_use]
-    pub const fn framing(self) -> Framing {
+    pub const fn format(self) -> StreamFormat {
         match self {
-            Self::Json => Framing::Array,
-            Self::Ndjson | Self::Jsonl => Framing::Ndjson,
-            Self::EventStream => Framing::Sse,
+            Self::Json => StreamFormat::Array,
+            Self::Ndjson | Self::Jsonl => StreamFormat::Ndjson,
+            Self::EventStream => StreamFormat::Sse,
         }
     }
 
@@ -74,11 +74,11 @@ impl StreamType {
         HeaderValue::from_static(self.name())
     }
 
-    const fn of(framing: Framing) -> Self {
-        match framing {
-            Framing::Array => Self::Json,
-            Framing::Ndjson => Self::Ndjson,
-            Framing::Sse => Self::EventStream,
+    const fn of(format: StreamFormat) -> Self {
+        match format {
+            StreamFormat::Array => Self::Json,
+            StreamFormat::Ndjson => Self::Ndjson,
+            StreamFormat::Sse => Self::EventStream,
         }
     }
 
