@@ -4,6 +4,9 @@
 //! enums), and nothing above this module needs to know which syntax a file was written in.
 //! Specification: <https://protobuf.dev/editions/features/>, `google/protobuf/descriptor.proto`.
 
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::collections::HashMap;
 
 use crate::pb::google::api::HttpRule;

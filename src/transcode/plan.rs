@@ -185,6 +185,14 @@ impl FieldPlan {
     }
 }
 
+impl FieldPlan {
+    /// `"jsonName":`
+    #[inline]
+    pub(crate) fn quoted_key(&self) -> &[u8] {
+        self.json_key.get(1..).unwrap_or_default()
+    }
+}
+
 /// `,"name":`, with the name escaped.
 fn key(name: &str) -> Box<[u8]> {
     let quoted = serde_json::to_string(name).expect("a string is always JSON");
@@ -210,6 +218,16 @@ impl Tag {
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Appends the tag.
+    #[inline]
+    pub(crate) fn append(&self, out: &mut Vec<u8>) {
+        if let ([byte, ..], 1) = (self.bytes, self.len) {
+            out.push(byte);
+        } else {
+            out.extend_from_slice(self.as_bytes());
+        }
     }
 }
 
