@@ -6,7 +6,7 @@
 
 mod parameter;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::borrow::Cow;
 
@@ -176,7 +176,9 @@ impl Scratch {
                 return false;
             }
             let shape = shape(plan, message, &later.path);
-            if shape == Shape::Repeated || (shape == Shape::Map && later.key != earlier.key && bytes(&later.key) != bytes(&earlier.key)) {
+            if shape == Shape::Repeated
+                || (shape == Shape::Map && later.key != earlier.key && bytes(&later.key) != bytes(&earlier.key))
+            {
                 return false;
             }
             let agreed = earlier.source == Source::Path && bytes(&later.value) == bytes(&earlier.value);
@@ -187,6 +189,8 @@ impl Scratch {
                 };
                 problem = Some((later.path.clone(), text));
             }
+            // A second parameter is one too many, whatever it says.
+            earlier.source = Source::Parameter;
             agreed
         });
         match problem {

@@ -272,7 +272,9 @@ fn is_text(well_known: Option<WellKnown>) -> bool {
     match well_known {
         Some(WellKnown::Timestamp | WellKnown::Duration | WellKnown::FieldMask | WellKnown::Wrapper) => true,
         Some(WellKnown::Value) => true,
-        Some(WellKnown::Any | WellKnown::Empty | WellKnown::ListValue | WellKnown::Struct | WellKnown::HttpBody) => false,
+        Some(WellKnown::Any | WellKnown::Empty | WellKnown::ListValue | WellKnown::Struct | WellKnown::HttpBody) => {
+            false
+        }
         None => false,
     }
 }

@@ -155,8 +155,6 @@ impl<'a> Pass<'a> {
 /// The full name behind the last `/` of a type URL.
 fn type_name(url: &[u8]) -> Option<&str> {
     let (_, name) = std::str::from_utf8(url).ok()?.rsplit_once('/')?;
-    let legal = |part: &str| {
-        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
+    let legal = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     name.split('.').all(legal).then_some(name)
 }

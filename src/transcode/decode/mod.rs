@@ -15,7 +15,7 @@ mod scalar;
 mod slot;
 mod structs;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod text;
 mod weave;
 

@@ -18,8 +18,16 @@ impl Pass<'_> {
     pub(super) fn scalar(&mut self, kind: Kind) -> Read<Written> {
         match kind {
             Kind::String => self.string()?,
-            Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 | Kind::Sint32 | Kind::Sint64 | Kind::Fixed32
-            | Kind::Fixed64 | Kind::Sfixed32 | Kind::Sfixed64 => {
+            Kind::Int32
+            | Kind::Int64
+            | Kind::Uint32
+            | Kind::Uint64
+            | Kind::Sint32
+            | Kind::Sint64
+            | Kind::Fixed32
+            | Kind::Fixed64
+            | Kind::Sfixed32
+            | Kind::Sfixed64 => {
                 let bits = self.integer(kind)?;
                 text::append_number(kind, bits, &mut self.out);
             }

@@ -2,8 +2,8 @@
 //!
 //! Tags are written as the numbers that `google/protobuf/struct.proto` gives.
 
-use crate::transcode::json::{self, Fault, Next, Read, Step};
 use crate::schema::Kind;
+use crate::transcode::json::{self, Fault, Next, Read, Step};
 
 use super::map::KeyPlace;
 use super::{Pass, text};
@@ -38,8 +38,8 @@ impl Pass<'_> {
             Some(b'-' | b'0'..=b'9') => {
                 let at = self.json.at();
                 let number = self.json.number()?;
-                let value = json::double(number)
-                    .ok_or_else(|| Fault::new(at, text::out_of_range(Kind::Double, number)))?;
+                let value =
+                    json::double(number).ok_or_else(|| Fault::new(at, text::out_of_range(Kind::Double, number)))?;
                 self.out.push(NUMBER_TAG);
                 self.out.extend_from_slice(&value.to_le_bytes());
             }

@@ -9,7 +9,8 @@ use crate::schema::testing;
 mod differential;
 
 /// Messages with every kind of field, also for the tests of `bind` and `mask`.
-pub(crate) const SOURCES: &[(&str, &str)] = &[("kinds.proto", include_str!("tests/kinds.proto")), ("old.proto", include_str!("tests/old.proto"))];
+pub(crate) const SOURCES: &[(&str, &str)] =
+    &[("kinds.proto", include_str!("tests/kinds.proto")), ("old.proto", include_str!("tests/old.proto"))];
 
 pub(crate) static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| testing::pool(SOURCES));
 pub(crate) static PLAN: LazyLock<Plan> = LazyLock::new(|| Plan::compile(&testing::schema(&POOL)));
@@ -134,12 +135,43 @@ fn integers_accept_exact_forms_within_their_range() {
         (" \t\r\n7 ", "7"),
     ];
     let bad = [
-        "01", "+1", "1.", ".5", "5.5", "1e-1", "0x1", "1e", "1e+", "-", "--1", r#""""#, r#"" 5""#, r#""5 ""#, r#""5x""#,
-        r#""+5""#, r#""0x5""#, r#""01""#, r#""5.5""#, "true", "{}", "[]", "[1]", "1e20", "1e99999999999999999999",
-        "99999999999999999999", "-99999999999999999999", r#""18446744073709551616""#, r#""NaN""#, "NaN", "1_000",
-        r#""null""#, r#""\u00""#,
+        "01",
+        "+1",
+        "1.",
+        ".5",
+        "5.5",
+        "1e-1",
+        "0x1",
+        "1e",
+        "1e+",
+        "-",
+        "--1",
+        r#""""#,
+        r#"" 5""#,
+        r#""5 ""#,
+        r#""5x""#,
+        r#""+5""#,
+        r#""0x5""#,
+        r#""01""#,
+        r#""5.5""#,
+        "true",
+        "{}",
+        "[]",
+        "[1]",
+        "1e20",
+        "1e99999999999999999999",
+        "99999999999999999999",
+        "-99999999999999999999",
+        r#""18446744073709551616""#,
+        r#""NaN""#,
+        "NaN",
+        "1_000",
+        r#""null""#,
+        r#""\u00""#,
     ];
-    for field in ["int32", "sint32", "sfixed32", "uint32", "fixed32", "int64", "sint64", "sfixed64", "uint64", "fixed64"] {
+    for field in
+        ["int32", "sint32", "sfixed32", "uint32", "fixed32", "int64", "sint64", "sfixed64", "uint64", "fixed64"]
+    {
         check_kind(field, common, &bad);
     }
     for field in ["int32", "sint32", "sfixed32"] {
@@ -189,13 +221,36 @@ fn floats_are_rounded_once_and_kept_in_range() {
         ("3.4028234e38", "3.4028234e38"),
     ];
     let bad = [
-        "NaN", "Infinity", "-Infinity", r#""nan""#, r#""inf""#, r#""infinity""#, r#""+Infinity""#, r#""""#, r#"" 1""#, r#""1 ""#,
-        r#""1_0""#, "01", "1.", ".5", "1e400", "-1e400", r#""1e400""#, "true", "{}", "[]", r#""0x1p3""#,
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        r#""nan""#,
+        r#""inf""#,
+        r#""infinity""#,
+        r#""+Infinity""#,
+        r#""""#,
+        r#"" 1""#,
+        r#""1 ""#,
+        r#""1_0""#,
+        "01",
+        "1.",
+        ".5",
+        "1e400",
+        "-1e400",
+        r#""1e400""#,
+        "true",
+        "{}",
+        "[]",
+        r#""0x1p3""#,
     ];
     check_kind("double", &good, &bad);
     check_kind("float", &good, &bad);
     check_kind("double", &[("1.7976931348623157e308", "1.7976931348623157e308"), ("5e-324", "5e-324")], &["1.8e308"]);
-    check_kind("double", &[("9007199254740993", "9007199254740993"), ("0.30000000000000004", "0.30000000000000004")], &[]);
+    check_kind(
+        "double",
+        &[("9007199254740993", "9007199254740993"), ("0.30000000000000004", "0.30000000000000004")],
+        &[],
+    );
     check_kind("float", &[("16777217", "16777217")], &["3.5e38", "-3.5e38"]);
     // A negative zero is not the default.
     check_wire("test.Kinds", r#"{"double":-0}"#, &[0x09, 0, 0, 0, 0, 0, 0, 0, 0x80]);
@@ -203,7 +258,11 @@ fn floats_are_rounded_once_and_kept_in_range() {
 
 #[test]
 fn booleans_are_never_quoted() {
-    check_kind("bool", &[("true", "true"), ("false", "false")], &[r#""true""#, "0", "1", "True", "TRUE", "truex", "tru", "[]"]);
+    check_kind(
+        "bool",
+        &[("true", "true"), ("false", "false")],
+        &[r#""true""#, "0", "1", "True", "TRUE", "truex", "tru", "[]"],
+    );
 }
 
 #[test]
@@ -219,16 +278,41 @@ fn strings_are_strict() {
         (r#""0123456789abcdef\"0123456789abcdef\"""#, r#""0123456789abcdef\"0123456789abcdef\"""#),
     ];
     let bad = [
-        "'a'", "a", "1", "true", "{}", "[]", r#""\x""#, r#""\U0041""#, r#""\u12""#, r#""\u12g4""#, r#""\ud83d""#, r#""\ud83dx""#,
-        r#""\ud83d\n""#, r#""\ude00""#, r#""\ud83d\ud83d""#, "\"\n\"", "\"a\tb\"", "\"\0\"", "\"", "\"a", "\"\\", "\"\\\"",
-        "\"01234567\u{1f}\"", r#""\u+123""#,
+        "'a'",
+        "a",
+        "1",
+        "true",
+        "{}",
+        "[]",
+        r#""\x""#,
+        r#""\U0041""#,
+        r#""\u12""#,
+        r#""\u12g4""#,
+        r#""\ud83d""#,
+        r#""\ud83dx""#,
+        r#""\ud83d\n""#,
+        r#""\ude00""#,
+        r#""\ud83d\ud83d""#,
+        "\"\n\"",
+        "\"a\tb\"",
+        "\"\0\"",
+        "\"",
+        "\"a",
+        "\"\\",
+        "\"\\\"",
+        "\"01234567\u{1f}\"",
+        r#""\u+123""#,
     ];
     check_kind("string", &good, &bad);
     for length in 0..70 {
         let text = "é".repeat(length) + &"x".repeat(length);
         check_kind("string", &[(&format!("\"{text}\""), &format!("\"{text}\""))], &[&format!("\"{text}\u{1}\"")]);
         let escaped = format!("{}\\n{text}", "y".repeat(length));
-        check_kind("string", &[(&format!("\"{escaped}\""), &format!("\"{escaped}\""))], &[&format!("\"{escaped}\\q\"")]);
+        check_kind(
+            "string",
+            &[(&format!("\"{escaped}\""), &format!("\"{escaped}\""))],
+            &[&format!("\"{escaped}\\q\"")],
+        );
     }
     let status = decode_with("test.Kinds", b"{\"string\":\"\xff\"}", REJECT).unwrap_err();
     assert_eq!(status.message(), "invalid UTF-8 at line 1, column 12");
@@ -256,7 +340,21 @@ fn bytes_take_either_alphabet_with_padding_or_without() {
         (r#""\/\/\/\/""#, r#""////""#),
         (r#""AAECAwQFBgcICQoLDA0ODw==""#, r#""AAECAwQFBgcICQoLDA0ODw==""#),
     ];
-    let bad = [r#""A""#, r#""AQ=""#, r#""AQI==""#, r#""A===""#, r#""=""#, r#""====""#, r#""A Q""#, r#""AQ\n""#, r#""é""#, r#""AQ==AQ==""#, "1", "[]", r#""A*==""#];
+    let bad = [
+        r#""A""#,
+        r#""AQ=""#,
+        r#""AQI==""#,
+        r#""A===""#,
+        r#""=""#,
+        r#""====""#,
+        r#""A Q""#,
+        r#""AQ\n""#,
+        r#""é""#,
+        r#""AQ==AQ==""#,
+        "1",
+        "[]",
+        r#""A*==""#,
+    ];
     check_kind("bytes", &good, &bad);
 }
 
@@ -292,10 +390,16 @@ fn unknown_fields_are_rejected_or_passed_over() {
     check_error("test.Kinds", r#"{"nope":1}"#, "nope: unknown field at line 1, column 2");
     check_error("test.Kinds", "{\n \"kind\": {\n  \"é\":1, \"nope\": 2}}", "kind.é: unknown field at line 3, column 3");
     check_error("test.Kinds", r#"{"kinds":[{},{"nope":1}]}"#, "kinds[1].nope: unknown field at line 1, column 15");
-    check_error("test.Kinds", r#"{"kindMap":{"a\"":{"x":1}}}"#, r#"kindMap["a\""].x: unknown field at line 1, column 20"#);
+    check_error(
+        "test.Kinds",
+        r#"{"kindMap":{"a\"":{"x":1}}}"#,
+        r#"kindMap["a\""].x: unknown field at line 1, column 20"#,
+    );
     let json = r#"{"nope":{"a":[1,2,{"b":"\n"}],"a":null,"@type":true},"int32":1,"x":false,"y":-1.5e3,"z":[]}"#;
     check_with("test.Kinds", json, IGNORE, r#"{"int32":1}"#);
-    for broken in [r#"{"x":01}"#, r#"{"x":"\q"}"#, r#"{"x":[1,]}"#, r#"{"x":{"a":1,}}"#, r#"{"x":nul}"#, r#"{"x":{"\q":1}}"#] {
+    for broken in
+        [r#"{"x":01}"#, r#"{"x":"\q"}"#, r#"{"x":[1,]}"#, r#"{"x":{"a":1,}}"#, r#"{"x":nul}"#, r#"{"x":{"\q":1}}"#]
+    {
         decode_with("test.Kinds", broken.as_bytes(), IGNORE).expect_err(broken);
     }
 }
@@ -309,7 +413,11 @@ fn names_are_json_names_or_proto_names_and_never_twice() {
     check_error("test.Kinds", r#"{"SNAKE_CASE":1}"#, "SNAKE_CASE: unknown field at line 1, column 2");
     check_error("test.Kinds", r#"{"int32":1,"int32":1}"#, "int32: the field is there twice at line 1, column 20");
     check_error("test.Kinds", r#"{"int32":null,"int32":1}"#, "int32: the field is there twice at line 1, column 23");
-    check_error("test.Kinds", r#"{"snake_case":1,"snakeCase":1}"#, "snakeCase: the field is there twice at line 1, column 29");
+    check_error(
+        "test.Kinds",
+        r#"{"snake_case":1,"snakeCase":1}"#,
+        "snakeCase: the field is there twice at line 1, column 29",
+    );
 }
 
 #[test]
@@ -330,7 +438,11 @@ fn oneofs_have_one_member() {
 
 #[test]
 fn presence_decides_whether_a_default_is_written() {
-    check_wire("test.Kinds", r#"{"int32":0,"string":"","bool":false,"double":0.0,"enum":"ZERO","bytes":"","sint64":"0"}"#, &[]);
+    check_wire(
+        "test.Kinds",
+        r#"{"int32":0,"string":"","bool":false,"double":0.0,"enum":"ZERO","bytes":"","sint64":"0"}"#,
+        &[],
+    );
     check("test.Kinds", r#"{"maybeInt32":0}"#, r#"{"maybeInt32":0}"#);
     check("test.Kinds", r#"{"maybeString":""}"#, r#"{"maybeString":""}"#);
     check("test.Kinds", r#"{"kind":{}}"#, r#"{"kind":{}}"#);
@@ -345,10 +457,18 @@ fn lists_are_lists() {
     check("test.Kinds", r#"{"kinds":[{},{"int32":1}]}"#, r#"{"kinds":[{},{"int32":1}]}"#);
     let long = vec!["1"; 1000].join(",");
     check("test.Kinds", &format!(r#"{{"int32s":[{long}]}}"#), &format!(r#"{{"int32s":[{long}]}}"#));
-    check_error("test.Kinds", r#"{"int32s":[1,null]}"#, "int32s[1]: expected an int32, found null at line 1, column 14");
+    check_error(
+        "test.Kinds",
+        r#"{"int32s":[1,null]}"#,
+        "int32s[1]: expected an int32, found null at line 1, column 14",
+    );
     check_error("test.Kinds", r#"{"kinds":[null]}"#, "kinds[0]: expected an object, found null at line 1, column 11");
     check_error("test.Kinds", r#"{"int32s":[1,]}"#, "int32s[1]: expected an int32, found `]` at line 1, column 14");
-    check_error("test.Kinds", r#"{"int32s":[1 2]}"#, "int32s: expected `,` or `]`, found a number at line 1, column 14");
+    check_error(
+        "test.Kinds",
+        r#"{"int32s":[1 2]}"#,
+        "int32s: expected `,` or `]`, found a number at line 1, column 14",
+    );
     check_error("test.Kinds", r#"{"int32s":[,1]}"#, "int32s[0]: expected an int32, found `,` at line 1, column 12");
     check_error("test.Kinds", r#"{"int32s":[1}"#, "int32s: expected `,` or `]`, found `}` at line 1, column 13");
 }
@@ -359,35 +479,73 @@ fn maps_have_keys_of_every_kind_and_none_twice() {
     check("test.Kinds", r#"{"stringMap":{"":"","\u0061":"c"}}"#, r#"{"stringMap":{"":"","a":"c"}}"#);
     check("test.Kinds", r#"{"boolMap":{"true":1,"false":0}}"#, r#"{"boolMap":{"true":1,"false":0}}"#);
     check("test.Kinds", r#"{"boolMap":{"\u0074rue":1}}"#, r#"{"boolMap":{"true":1}}"#);
-    for kind in ["int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32", "sfixed64"] {
-        check("test.Kinds", &format!(r#"{{"{kind}Map":{{"0":1,"7":2}}}}"#), &format!(r#"{{"{kind}Map":{{"0":1,"7":2}}}}"#));
+    for kind in ["int32", "int64", "uint32", "uint64", "sint32", "sint64", "fixed32", "fixed64", "sfixed32", "sfixed64"]
+    {
+        check(
+            "test.Kinds",
+            &format!(r#"{{"{kind}Map":{{"0":1,"7":2}}}}"#),
+            &format!(r#"{{"{kind}Map":{{"0":1,"7":2}}}}"#),
+        );
         for key in ["", " 1", "x", "1.5", "99999999999999999999", "true"] {
             decode_with("test.Kinds", format!(r#"{{"{kind}Map":{{"{key}":1}}}}"#).as_bytes(), REJECT).expect_err(key);
         }
         let twice = format!(r#"{{"{kind}Map":{{"1":1,"1.0":2}}}}"#);
-        assert!(decode_with("test.Kinds", twice.as_bytes(), REJECT).unwrap_err().message().contains("the key is there twice"));
+        assert!(
+            decode_with("test.Kinds", twice.as_bytes(), REJECT)
+                .unwrap_err()
+                .message()
+                .contains("the key is there twice")
+        );
     }
     check("test.Kinds", r#"{"kindMap":{"a":{},"b":{"int32":1}}}"#, r#"{"kindMap":{"a":{},"b":{"int32":1}}}"#);
     check("test.Kinds", r#"{"valueMap":{"a":null}}"#, r#"{"valueMap":{"a":null}}"#);
-    check_error("test.Kinds", r#"{"boolMap":{"True":1}}"#, "boolMap: expected true or false, found \"True\" at line 1, column 13");
-    check_error("test.Kinds", r#"{"boolMap":{true:1}}"#, "boolMap: expected a field name in quotes, found a boolean at line 1, column 13");
-    check_error("test.Kinds", r#"{"stringMap":{"a":null}}"#, r#"stringMap["a"]: expected a string, found null at line 1, column 19"#);
-    check_error("test.Kinds", r#"{"kindMap":{"a":null}}"#, r#"kindMap["a"]: expected an object, found null at line 1, column 17"#);
-    check_error("test.Kinds", r#"{"stringMap":[]}"#, "stringMap: expected an object, found a list at line 1, column 14");
-    check_error("test.Kinds", r#"{"stringMap":{"a":"","\u0061":""}}"#, r#"stringMap["\u0061"]: the key is there twice at line 1, column 22"#);
+    check_error(
+        "test.Kinds",
+        r#"{"boolMap":{"True":1}}"#,
+        "boolMap: expected true or false, found \"True\" at line 1, column 13",
+    );
+    check_error(
+        "test.Kinds",
+        r#"{"boolMap":{true:1}}"#,
+        "boolMap: expected a field name in quotes, found a boolean at line 1, column 13",
+    );
+    check_error(
+        "test.Kinds",
+        r#"{"stringMap":{"a":null}}"#,
+        r#"stringMap["a"]: expected a string, found null at line 1, column 19"#,
+    );
+    check_error(
+        "test.Kinds",
+        r#"{"kindMap":{"a":null}}"#,
+        r#"kindMap["a"]: expected an object, found null at line 1, column 17"#,
+    );
+    check_error(
+        "test.Kinds",
+        r#"{"stringMap":[]}"#,
+        "stringMap: expected an object, found a list at line 1, column 14",
+    );
+    check_error(
+        "test.Kinds",
+        r#"{"stringMap":{"a":"","\u0061":""}}"#,
+        r#"stringMap["\u0061"]: the key is there twice at line 1, column 22"#,
+    );
     let many = |last: &str| {
         let entries: Vec<String> = (0..100).map(|key| format!(r#""{key}":"v""#)).chain([last.to_owned()]).collect();
         format!(r#"{{"stringMap":{{{}}},"structure":{{{}}}}}"#, entries.join(","), entries.join(","))
     };
     check("test.Kinds", &many(r#""last":"v""#), &many(r#""last":"v""#));
-    assert!(decode_with("test.Kinds", many(r#""50":"v""#).as_bytes(), REJECT).unwrap_err().message().contains("the key is there twice"));
+    assert!(
+        decode_with("test.Kinds", many(r#""50":"v""#).as_bytes(), REJECT)
+            .unwrap_err()
+            .message()
+            .contains("the key is there twice")
+    );
 }
 
 #[test]
 fn maps_inside_maps_keep_their_keys_apart() {
     let inner: Vec<String> = (0..20).map(|key| format!(r#""{key}":"{}""#, "v".repeat(key * 10))).collect();
-    let outer: Vec<String> =
-        (0..20).map(|key| format!(r#""{key}":{{"stringMap":{{{}}}}}"#, inner.join(","))).collect();
+    let outer: Vec<String> = (0..20).map(|key| format!(r#""{key}":{{"stringMap":{{{}}}}}"#, inner.join(","))).collect();
     let json = format!(r#"{{"kindMap":{{{}}}}}"#, outer.join(","));
     check("test.Kinds", &json, &json);
 }
@@ -421,7 +579,9 @@ fn syntax_errors_name_line_and_column() {
 
 #[test]
 fn hundred_levels_are_the_limit() {
-    let nested = |open: &str, core: &str, close: &str, count: usize| format!("{}{core}{}", open.repeat(count), close.repeat(count));
+    let nested = |open: &str, core: &str, close: &str, count: usize| {
+        format!("{}{core}{}", open.repeat(count), close.repeat(count))
+    };
     for (open, core, close, levels, fits) in [
         (r#"{"kind":"#, "{}", "}", 1, 99),
         (r#"{"kinds":["#, "{}", "]}", 2, 49),
@@ -430,7 +590,9 @@ fn hundred_levels_are_the_limit() {
     ] {
         let message = if open.contains("group") { "test.OldTree" } else { "test.Kinds" };
         decode_with(message, nested(open, core, close, fits).as_bytes(), REJECT).unwrap();
-        let status = decode_with(message, nested(open, core, close, fits + 2 - levels + levels.div_ceil(2)).as_bytes(), REJECT).unwrap_err();
+        let status =
+            decode_with(message, nested(open, core, close, fits + 2 - levels + levels.div_ceil(2)).as_bytes(), REJECT)
+                .unwrap_err();
         assert!(status.message().contains("nested deeper than 100 levels"), "{}", status.message());
     }
     let fitting = |prefix: &str, open: &str, core: &str, close: &str, suffix: &str, count: usize| {
@@ -465,15 +627,42 @@ fn timestamps_and_durations_are_strict() {
     ];
     for (text, seconds, nanos) in good {
         let wire = decode_with("google.protobuf.Timestamp", format!("\"{text}\"").as_bytes(), REJECT).unwrap();
-        assert_eq!(prost_types::Timestamp::decode(&*wire).unwrap(), prost_types::Timestamp { seconds, nanos }, "{text}");
+        assert_eq!(
+            prost_types::Timestamp::decode(&*wire).unwrap(),
+            prost_types::Timestamp { seconds, nanos },
+            "{text}"
+        );
     }
     for text in [
-        "", "2026", "2026-03-14", "2026-03-14T15:09:26", "2026-03-14t15:09:26Z", "2026-03-14T15:09:26z", "2026-03-14 15:09:26Z",
-        "0000-01-01T00:00:00Z", "0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-00:01", "10000-01-01T00:00:00Z",
-        "2026-13-01T00:00:00Z", "2026-00-01T00:00:00Z", "2026-02-29T00:00:00Z", "1900-02-29T00:00:00Z", "2026-04-31T00:00:00Z",
-        "2026-01-01T24:00:00Z", "2026-01-01T00:60:00Z", "2026-01-01T00:00:60Z", "2026-01-01T00:00:00.Z",
-        "2026-01-01T00:00:00.1234567890Z", "2026-01-01T00:00:00+24:00", "2026-01-01T00:00:00+0100", "2026-01-01T00:00:00+01",
-        " 2026-01-01T00:00:00Z", "2026-01-01T00:00:00Z ", "2026-1-01T00:00:00Z", "-026-01-01T00:00:00Z", "2026-01-01T00:00:00,5Z",
+        "",
+        "2026",
+        "2026-03-14",
+        "2026-03-14T15:09:26",
+        "2026-03-14t15:09:26Z",
+        "2026-03-14T15:09:26z",
+        "2026-03-14 15:09:26Z",
+        "0000-01-01T00:00:00Z",
+        "0001-01-01T00:00:00+00:01",
+        "9999-12-31T23:59:59-00:01",
+        "10000-01-01T00:00:00Z",
+        "2026-13-01T00:00:00Z",
+        "2026-00-01T00:00:00Z",
+        "2026-02-29T00:00:00Z",
+        "1900-02-29T00:00:00Z",
+        "2026-04-31T00:00:00Z",
+        "2026-01-01T24:00:00Z",
+        "2026-01-01T00:60:00Z",
+        "2026-01-01T00:00:60Z",
+        "2026-01-01T00:00:00.Z",
+        "2026-01-01T00:00:00.1234567890Z",
+        "2026-01-01T00:00:00+24:00",
+        "2026-01-01T00:00:00+0100",
+        "2026-01-01T00:00:00+01",
+        " 2026-01-01T00:00:00Z",
+        "2026-01-01T00:00:00Z ",
+        "2026-1-01T00:00:00Z",
+        "-026-01-01T00:00:00Z",
+        "2026-01-01T00:00:00,5Z",
     ] {
         decode_with("google.protobuf.Timestamp", format!("\"{text}\"").as_bytes(), REJECT).expect_err(text);
     }
@@ -493,8 +682,27 @@ fn timestamps_and_durations_are_strict() {
         assert_eq!(prost_types::Duration::decode(&*wire).unwrap(), prost_types::Duration { seconds, nanos }, "{text}");
     }
     for text in [
-        "", "s", "1", "1.s", ".5s", "-s", "--1s", "+1s", "1 s", "1S", "1e3s", "315576000001s", "315576000000.000000001s",
-        "-315576000001s", "1.0000000000s", "0x1s", " 1s", "1s ", "1ms", "1.-5s", "99999999999999999999s",
+        "",
+        "s",
+        "1",
+        "1.s",
+        ".5s",
+        "-s",
+        "--1s",
+        "+1s",
+        "1 s",
+        "1S",
+        "1e3s",
+        "315576000001s",
+        "315576000000.000000001s",
+        "-315576000001s",
+        "1.0000000000s",
+        "0x1s",
+        " 1s",
+        "1s ",
+        "1ms",
+        "1.-5s",
+        "99999999999999999999s",
     ] {
         decode_with("google.protobuf.Duration", format!("\"{text}\"").as_bytes(), REJECT).expect_err(text);
     }
@@ -537,10 +745,22 @@ fn structs_values_and_lists_are_any_json() {
         check("test.Kinds", json, json);
     }
     check_wire("google.protobuf.Value", "null", &[8, 0]);
-    check_error("test.Kinds", r#"{"structure":{"a":1,"a":2}}"#, r#"structure["a"]: the key is there twice at line 1, column 21"#);
-    check_error("test.Kinds", r#"{"structure":{"a":[1,x]}}"#, r#"structure["a"][1]: expected a value, found `x` at line 1, column 22"#);
+    check_error(
+        "test.Kinds",
+        r#"{"structure":{"a":1,"a":2}}"#,
+        r#"structure["a"]: the key is there twice at line 1, column 21"#,
+    );
+    check_error(
+        "test.Kinds",
+        r#"{"structure":{"a":[1,x]}}"#,
+        r#"structure["a"][1]: expected a value, found `x` at line 1, column 22"#,
+    );
     check_error("test.Kinds", r#"{"value":1e999}"#, "value: 1e999 is out of range for double at line 1, column 10");
-    check_error("test.Kinds", r#"{"listValue":{}}"#, "listValue: expected a list, found an object at line 1, column 14");
+    check_error(
+        "test.Kinds",
+        r#"{"listValue":{}}"#,
+        "listValue: expected a list, found an object at line 1, column 14",
+    );
     let long = format!(r#"{{"structure":{{"a":"{}","b":[{}]}}}}"#, "x".repeat(300), vec!["1"; 3000].join(","));
     check("test.Kinds", &long, &long);
 }
@@ -596,22 +816,44 @@ fn any_is_the_message_of_its_type() {
     check_wire("test.Kinds", r#"{"any":{}}"#, &[0xe2, 0x05, 0]);
     check_wire("google.protobuf.Any", r#"{"@type":"x.y/google.protobuf.Empty"}"#, b"\x0a\x19x.y/google.protobuf.Empty");
     check_wire("google.protobuf.Any", r#"{"value":"AQI","@type":"x/no.Such"}"#, b"\x0a\x09x/no.Such\x12\x02\x01\x02");
-    check_wire("google.protobuf.Any", "{\"@type\"\n: \"x/test.Kind\\u0073\" , \"int32\":5}", b"\x0a\x0cx/test.Kinds\x12\x02\x28\x05");
+    check_wire(
+        "google.protobuf.Any",
+        "{\"@type\"\n: \"x/test.Kind\\u0073\" , \"int32\":5}",
+        b"\x0a\x0cx/test.Kinds\x12\x02\x28\x05",
+    );
     let errors = [
         (r#"{"a":1}"#, "an Any needs its \"@type\" at line 1, column 1"),
         (r#"{"@type":""}"#, "@type: \"\" is no type URL at line 1, column 10"),
         (r#"{"@type":"test.Kinds"}"#, "@type: \"test.Kinds\" is no type URL at line 1, column 10"),
         (r#"{"@type":"x/"}"#, "@type: \"x/\" is no type URL at line 1, column 10"),
         (r#"{"@type":1}"#, "expected a type URL, found a number at line 1, column 10"),
-        (r#"{"@type":"x/no.Such"}"#, "unknown type \"x/no.Such\": only its bytes in base64 as \"value\" can be taken at line 1, column 1"),
-        (r#"{"@type":"x/no.Such","a":1}"#, "a: unknown type \"x/no.Such\": only its bytes in base64 as \"value\" can be taken at line 1, column 22"),
-        (r#"{"@type":"x/no.Such","value":{}}"#, "value: unknown type \"x/no.Such\": only its bytes in base64 as \"value\" can be taken at line 1, column 30"),
+        (
+            r#"{"@type":"x/no.Such"}"#,
+            "unknown type \"x/no.Such\": only its bytes in base64 as \"value\" can be taken at line 1, column 1",
+        ),
+        (
+            r#"{"@type":"x/no.Such","a":1}"#,
+            "a: unknown type \"x/no.Such\": only its bytes in base64 as \"value\" can be taken at line 1, column 22",
+        ),
+        (
+            r#"{"@type":"x/no.Such","value":{}}"#,
+            "value: unknown type \"x/no.Such\": only its bytes in base64 as \"value\" can be taken at line 1, column 30",
+        ),
         (r#"{"@type":"x/test.Kinds","@type":"x/test.Kinds"}"#, "@type: the field is there twice at line 1, column 25"),
-        (r#"{"int32":1,"@type":"x/test.Kinds","@type":"x/test.Kinds"}"#, "@type: the field is there twice at line 1, column 35"),
+        (
+            r#"{"int32":1,"@type":"x/test.Kinds","@type":"x/test.Kinds"}"#,
+            "@type: the field is there twice at line 1, column 35",
+        ),
         (r#"{"@type":"x/test.Kinds","value":{}}"#, "value: expected a value, found an object"),
-        (r#"{"@type":"x/google.protobuf.Duration"}"#, "an Any of google.protobuf.Duration needs a \"value\" at line 1, column 1"),
+        (
+            r#"{"@type":"x/google.protobuf.Duration"}"#,
+            "an Any of google.protobuf.Duration needs a \"value\" at line 1, column 1",
+        ),
         (r#"{"@type":"x/google.protobuf.Duration","value":"1s","a":1}"#, "a: unknown field at line 1, column 52"),
-        (r#"{"@type":"x/google.protobuf.Duration","value":"1s","value":"1s"}"#, "value: the field is there twice at line 1, column 52"),
+        (
+            r#"{"@type":"x/google.protobuf.Duration","value":"1s","value":"1s"}"#,
+            "value: the field is there twice at line 1, column 52",
+        ),
     ];
     for (json, expected) in errors {
         if !json.contains(r#"Kinds","value""#) {
@@ -656,7 +898,13 @@ fn a_decoder_is_as_good_after_a_failure() {
     let mut decoder = Decoder::new();
     let mut out = Vec::new();
     let long = format!(r#"{{"kinds":[{{"string":"{}"}}]}}"#, "x".repeat(20000));
-    let texts = [r#"{"kindMap":{"a":{"stringMap":{"a":"b","c":1}}}}"#, &long, r#"{"kinds":[{"int32":1}]}"#, r#"{"wide":"#, "{}"];
+    let texts = [
+        r#"{"kindMap":{"a":{"stringMap":{"a":"b","c":1}}}}"#,
+        &long,
+        r#"{"kinds":[{"int32":1}]}"#,
+        r#"{"wide":"#,
+        "{}",
+    ];
     for text in texts.iter().cycle().take(20) {
         out.clear();
         let result = decoder.decode(&PLAN, id, text.as_bytes(), &REJECT, &mut out);

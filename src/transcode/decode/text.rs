@@ -3,8 +3,8 @@
 use crate::schema::Kind;
 use crate::transcode::json::{self, Integer, NotInteger};
 use crate::transcode::plan::Plan;
-use crate::transcode::well_known::{decode_mask, decode_time};
 use crate::transcode::well_known::decode_time::Time;
+use crate::transcode::well_known::{decode_mask, decode_time};
 
 use super::slot::append_varint;
 use super::{Problem, base64};
@@ -36,8 +36,16 @@ pub(crate) fn append_scalar(plan: &Plan, kind: Kind, text: &[u8], out: &mut Vec<
             append_enum(number, out);
         }
         Kind::Message(_) | Kind::Group(_) => return Err("a message has no text".into()),
-        Kind::Int32 | Kind::Int64 | Kind::Uint32 | Kind::Uint64 | Kind::Sint32 | Kind::Sint64 | Kind::Fixed32
-        | Kind::Fixed64 | Kind::Sfixed32 | Kind::Sfixed64 => append_number(kind, integer(kind, text)?, out),
+        Kind::Int32
+        | Kind::Int64
+        | Kind::Uint32
+        | Kind::Uint64
+        | Kind::Sint32
+        | Kind::Sint64
+        | Kind::Fixed32
+        | Kind::Fixed64
+        | Kind::Sfixed32
+        | Kind::Sfixed64 => append_number(kind, integer(kind, text)?, out),
     }
     Ok(())
 }
@@ -49,7 +57,9 @@ pub(crate) fn integer(kind: Kind, text: &[u8]) -> Result<u64, Problem> {
     }
     match json::integer(text) {
         Ok(integer) => bits(kind, integer).ok_or_else(|| out_of_range(kind, text)),
-        Err(NotInteger::Fraction) => Err(format!("expected {}, found the fraction {}", article(kind), bare(text)).into()),
+        Err(NotInteger::Fraction) => {
+            Err(format!("expected {}, found the fraction {}", article(kind), bare(text)).into())
+        }
         Err(NotInteger::Range) => Err(out_of_range(kind, text)),
     }
 }

@@ -165,8 +165,8 @@ impl<'a> Pass<'a> {
                 self.field_value(field)?;
                 let end = self.out.len();
                 self.append_values(field, below);
-                let (found, expected) = self.out.get(start..).unwrap_or_default().split_at_checked(end - start)
-                    .unwrap_or_default();
+                let (found, expected) =
+                    self.out.get(start..).unwrap_or_default().split_at_checked(end - start).unwrap_or_default();
                 if found != expected {
                     return Err(Fault::new(at, "the path of the request has another value"));
                 }
