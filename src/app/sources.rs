@@ -147,7 +147,7 @@ impl Fingerprint {
             let stamp = fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
             stamps.push((path.to_owned(), stamp));
         };
-        for file in config.file.iter().chain(&config.watched) {
+        for file in &config.file {
             add(file);
         }
         for folder in config.descriptors.paths.iter().chain(config.descriptors.proto.iter().map(|source| &source.root)) {

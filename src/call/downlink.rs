@@ -20,7 +20,7 @@ use super::{Request, ResponseHead, call_head, deadline_exceeded, incoming, unary
 use crate::protocol::compression::MessageCoding;
 use crate::protocol::end;
 use crate::protocol::envelope::{Deframer, Message};
-use crate::protocol::rest::accept::{Framing, StreamType};
+use crate::protocol::rest::accept::{StreamFormat, StreamType};
 use crate::protocol::rest::array::ArrayWriter;
 use crate::protocol::rest::{ndjson, sse};
 use crate::status::Status;
@@ -114,11 +114,11 @@ enum Form {
 
 impl Form {
     fn of(endpoint: &Endpoint, format: StreamType) -> Self {
-        match (endpoint.response_form, format.framing()) {
+        match (endpoint.response_form, format.format()) {
             (ResponseForm::HttpBody(_), _) => Self::Raw,
-            (_, Framing::Array) => Self::Array(ArrayWriter::default()),
-            (_, Framing::Ndjson) => Self::Lines,
-            (_, Framing::Sse) => Self::Events,
+            (_, StreamFormat::Array) => Self::Array(ArrayWriter::default()),
+            (_, StreamFormat::Ndjson) => Self::Lines,
+            (_, StreamFormat::Sse) => Self::Events,
         }
     }
 }
@@ -281,9 +281,10 @@ impl Downlink {
     }
 
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Result<(), Status> {
-        match &mut self.deadline {
-            Some(deadline) if deadline.as_mut().poll(context).is_ready() => Err(deadline_exceeded()),
-            Some(_) | None => Ok(()),
+        let Some(deadline) = &mut self.deadline else { return Ok(()) };
+        match deadline.as_mut().poll(context) {
+            Poll::Ready(()) => Err(deadline_exceeded()),
+            Poll::Pending => Ok(()),
         }
     }
 

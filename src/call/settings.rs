@@ -9,7 +9,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::protocol::metadata::HeaderRules;
-use crate::protocol::rest::accept::Framing;
+use crate::protocol::rest::accept::StreamFormat;
 use crate::protocol::rest::error::ErrorFormat;
 use crate::transcode::bind::UnknownParameters;
 use crate::transcode::decode::UnknownFields;
@@ -33,7 +33,7 @@ pub struct Overrides {
     pub unset: Option<Unset>,
     pub indent: Option<u8>,
     pub errors: Option<ErrorFormat>,
-    pub stream: Option<Framing>,
+    pub stream: Option<StreamFormat>,
     pub sse_id_field: Option<Box<str>>,
     pub sse_event_field: Option<Box<str>>,
     pub keep_alive: Option<Duration>,
@@ -66,7 +66,7 @@ pub struct Settings {
     pub unset: Unset,
     pub indent: u8,
     pub errors: ErrorFormat,
-    pub stream: Framing,
+    pub stream: StreamFormat,
     pub sse_id_field: Option<Box<str>>,
     pub sse_event_field: Option<Box<str>>,
     pub keep_alive: Duration,
@@ -90,7 +90,7 @@ impl Default for Settings {
             unset: Unset::default(),
             indent: 0,
             errors: ErrorFormat::default(),
-            stream: Framing::default(),
+            stream: StreamFormat::default(),
             sse_id_field: None,
             sse_event_field: None,
             keep_alive: DEFAULT_KEEP_ALIVE,

@@ -39,7 +39,7 @@ const MAX_RAW_CHUNK_BYTES: usize = 256 << 10;
 pub(super) async fn answer_once(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Result<Response<Body>, Status> {
     let mut source = Source::new(endpoint, request.headers, request.body, (request.limits, request.progress.clone()))?;
     // The upstream is not called before the first message is known to be good.
-    let first = First { captures: request.captures.clone(), query: request.query.map(ToOwned::to_owned) };
+    let first = First { captures: Captures::clone(request.captures), query: request.query.map(ToOwned::to_owned) };
     let opening = Opening::Bound(source.first(endpoint, first).await?);
     let head = call_head(endpoint, request.metadata, request.deadline)?;
     request.progress.begin_upstream();
@@ -56,7 +56,7 @@ pub(super) async fn answer_stream(endpoint: &Arc<Endpoint>, request: Request<'_>
     if endpoint.binds_without_body {
         unary::bind(endpoint, request.captures, request.query, &Content::Nothing)?;
     }
-    let first = First { captures: request.captures.clone(), query: request.query.map(ToOwned::to_owned) };
+    let first = First { captures: Captures::clone(request.captures), query: request.query.map(ToOwned::to_owned) };
     // The upstream may speak first, so it is called before the client has sent anything.
     let head = call_head(endpoint, request.metadata, request.deadline)?;
     request.progress.begin_upstream();

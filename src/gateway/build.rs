@@ -9,7 +9,7 @@ use super::config::{Config, Service, Unannotated};
 use crate::call::endpoint::{Endpoint, Parts};
 use crate::call::settings::Settings;
 use crate::route::RouteError;
-use crate::route::router::Router;
+use crate::route::router::{Router, TrailingSlash};
 use crate::route::rule::{self, Binding, ConfiguredRule};
 use crate::schema::{Method, Schema};
 use crate::telemetry::access::AccessLog;
@@ -63,7 +63,7 @@ pub(super) fn build(inputs: Inputs<'_>) -> Result<Gateway, Vec<Problem>> {
     let plan = Arc::new(Plan::compile(&schema));
     let assembly = Assembly { config, schema: &schema, plan: &plan, upstreams: &upstreams, metrics: &metrics };
     let endpoints = assembly.endpoints(&bindings, &mut problems);
-    let router = match Router::compile(bindings.into_iter().map(|(binding, _)| binding).collect(), &|binding| {
+    let router = match Router::compile(bindings.into_iter().map(|(binding, _)| binding).collect(), |binding| {
         config.trailing_slash(&schema.method(binding.method).service)
     }) {
         Ok(router) => router,
@@ -269,7 +269,7 @@ impl Config {
         self.service(service).and_then(|service| service.unannotated).unwrap_or(self.unannotated)
     }
 
-    fn trailing_slash(&self, service: &str) -> super::config::TrailingSlash {
+    fn trailing_slash(&self, service: &str) -> TrailingSlash {
         self.service(service).and_then(|service| service.trailing_slash).unwrap_or(self.trailing_slash)
     }
 

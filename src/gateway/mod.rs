@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use http::Method;
 
 pub use self::build::{Inputs, Problem};
+pub use self::config::Config;
 use crate::call::endpoint::Endpoint;
 use crate::protocol::rest::error::ErrorFormat;
 use crate::route::captures::Captures;

@@ -5,10 +5,11 @@
 
 use std::ops::Range;
 
+use crate::schema::{FieldIndex, Kind, MessageId};
 use crate::status::Status;
 
 use super::fault::Fault;
-use super::plan::Tag;
+use super::plan::{Plan, Tag};
 use super::wire::{Reader, WireType};
 
 const CONTENT_TYPE: u32 = 1;
@@ -63,4 +64,48 @@ pub fn write(content_type: &str, data: &[u8], out: &mut Vec<u8>) {
             out.extend_from_slice(bytes);
         }
     }
+}
+
+/// Appends a body as one field of a message.
+pub fn write_field(
+    plan: &Plan,
+    (message, field): (MessageId, FieldIndex),
+    (content_type, data): (&str, &[u8]),
+    out: &mut Vec<u8>,
+) {
+    let field = plan.message(message).field(field);
+    let mut body = Vec::with_capacity(content_type.len() + data.len() + 16);
+    write(content_type, data, &mut body);
+    out.extend_from_slice(field.tag.as_bytes());
+    if let Kind::Group(_) = field.kind {
+        out.extend_from_slice(&body);
+        out.extend_from_slice(Tag::new(field.number, WireType::EndGroup).as_bytes());
+    } else {
+        prost::encoding::encode_varint(body.len() as u64, out);
+        out.extend_from_slice(&body);
+    }
+}
+
+/// Where a field that is a body is within a message's wire bytes; empty where it is not there.
+///
+/// # Errors
+/// INTERNAL, HTTP 502, for illegal bytes.
+pub fn find_field(plan: &Plan, (message, field): (MessageId, FieldIndex), wire: &[u8]) -> Result<Range<usize>, Status> {
+    let number = plan.message(message).field(field).number;
+    let find = || -> Result<Range<usize>, Box<Fault>> {
+        let mut found = 0..0;
+        let mut reader = Reader::new(wire);
+        while !reader.is_empty() {
+            let tag = reader.tag()?;
+            if tag.number() == number && tag.is(WireType::Length) {
+                let length = reader.bytes()?.len();
+                let end = wire.len() - reader.rest().len();
+                found = end - length..end;
+            } else {
+                reader.skip(tag, 1)?;
+            }
+        }
+        Ok(found)
+    };
+    find().map_err(|fault| fault.into_status(wire))
 }

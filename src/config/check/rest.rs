@@ -141,7 +141,7 @@ impl Check<'_> {
         let file::HeaderLists { allow, deny } = lists?;
         let named = |list: Placed<Vec<Placed<String>>>| list.value.into_iter();
         for name in allow.iter().chain(&deny).flat_map(|list| &list.value) {
-            if HeaderRules::new(None, &[&name.value]).is_err() {
+            if HeaderRules::compile(None, std::slice::from_ref(&name.value)).is_err() {
                 let message =
                     format!("`{}` is no header, expected a name or the beginning of names followed by `*`", name.value);
                 self.problems.push(name.span, message);
@@ -153,10 +153,8 @@ impl Check<'_> {
         if let Some(deny) = deny {
             above.deny = named(deny).map(|name| name.value).collect();
         }
-        let allow: Option<Vec<&str>> = above.allow.as_ref().map(|list| list.iter().map(String::as_str).collect());
-        let deny: Vec<&str> = above.deny.iter().map(String::as_str).collect();
         // A name that is none has been told of above.
-        HeaderRules::new(allow.as_deref(), &deny).ok().map(Arc::new)
+        HeaderRules::compile(above.allow.as_deref(), &above.deny).ok().map(Arc::new)
     }
 
     pub(super) fn rule(&mut self, rule: file::HttpRule) -> Option<gateway::config::Rule> {

@@ -150,7 +150,7 @@ words! {
     /// `unannotated`.
     Unannotated => gateway::config::Unannotated { Expose, Hide }
     /// `trailing_slash`.
-    TrailingSlash => gateway::config::TrailingSlash { Strict, Ignore }
+    TrailingSlash => route::router::TrailingSlash { Strict, Ignore }
 }
 
 /// A [`Level`] without what a method can't say.

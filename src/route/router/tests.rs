@@ -10,7 +10,7 @@ use crate::route::rule::{Binding, Source, Verb};
 use crate::route::template::{Extent, MAX_SEGMENTS, PathTemplate, Segment};
 use crate::schema::MethodId;
 use crate::status::Code;
-use crate::transcode::target::BodyTarget;
+use crate::transcode::bind::BodyTarget;
 
 use super::{Miss, Router, TrailingSlash};
 
