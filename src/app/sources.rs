@@ -45,7 +45,10 @@ pub(super) fn read(config: &Config) -> Result<Vec<SourceSet>, Vec<Problem>> {
         match proto_files(source) {
             Ok(files) => match compile::compile(&source.root, &files) {
                 Ok(set) => sets.push(set),
-                Err(error) => problems.push(Problem { place: String::new(), message: error.to_string() }),
+                Err(errors) => problems.extend(errors.iter().map(|error| Problem {
+                    place: String::new(),
+                    message: error.to_string(),
+                })),
             },
             Err(problem) => problems.push(problem),
         }
