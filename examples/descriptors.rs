@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 /// The checked-in sets: the name of the file in `descriptors/`, and the folder below `proto/` that it is made of.
-const SETS: [(&str, &str); 1] = [("test.binpb", "lockgate/test")];
+const SETS: [(&str, &str); 2] = [("shop.binpb", "shop"), ("test.binpb", "lockgate/test")];
 
 fn main() -> Result<(), Box<dyn Error>> {
     for (name, folder) in SETS {
