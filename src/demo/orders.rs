@@ -9,10 +9,11 @@ use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::catalog::Catalog;
+use super::creation::created;
 use super::details::{Failure, Violations};
 use super::page::{self, PageRequest};
 use super::seed;
-use super::users::{Users, check_address, created, suspended};
+use super::users::{Users, check_address, suspended};
 use crate::pb::shop::orders::v1::order_service_server::OrderService;
 use crate::pb::shop::orders::v1::payment::Method;
 use crate::pb::shop::orders::v1::{
