@@ -845,8 +845,8 @@ fn everything_in_the_shop_is_documented() {
         // The numbers of the fields that hold messages, enums, services, fields, values and methods; the last two
         // steps of a path are such a number and a position.
         let declares = |path: &[i32]| match path {
-            [4 | 5 | 6, _] => true,
-            [4, _, .., 2 | 3 | 4, _] | [5, _, 2, _] | [6, _, 2, _] => path.len() % 2 == 0,
+            [4..=6, _] => true,
+            [4, _, .., 2..=4, _] | [5, _, 2, _] | [6, _, 2, _] => path.len().is_multiple_of(2),
             _ => false,
         };
         let places = &file.source_code_info.as_ref().unwrap().location;
