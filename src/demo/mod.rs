@@ -125,7 +125,7 @@ fn router(stopped: &watch::Receiver<bool>) -> io::Result<Router> {
     let reflection = Reflection::new(pb::DESCRIPTORS, &services).map_err(io::Error::other)?;
     let users = Arc::new(Users::seeded());
     let catalog = Catalog::seeded();
-    let orders = Orders::seeded(Arc::clone(&users), catalog.clone());
+    let orders = Orders::seeded(Arc::clone(&users), catalog.clone(), stopped.clone());
     Ok(tonic::transport::Server::builder()
         .add_service(UserServiceServer::from_arc(users))
         .add_service(CatalogServiceServer::new(catalog))

@@ -855,3 +855,14 @@ fn everything_in_the_shop_is_documented() {
     }
     assert_eq!(missing, Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn watch_that_the_shop_cuts_short_says_so() {
+    let Fixture { shop, channel } = Fixture::start().await;
+    let interval = Some(prost_types::Duration { seconds: 60, nanos: 0 });
+    let request = WatchOrderRequest { order_id: "1003".to_owned(), interval };
+    let mut events = OrderServiceClient::new(channel).watch_order(request).await.unwrap().into_inner();
+    assert_eq!(events.message().await.unwrap().unwrap().status(), OrderStatus::Placed);
+    tokio::time::timeout(Duration::from_secs(10), shop.stop()).await.expect("the shop stops within its grace");
+    assert_eq!(events.message().await.unwrap_err().code(), Code::Unavailable);
+}
