@@ -216,6 +216,12 @@ impl FieldPlan {
     pub(crate) fn is_extension(&self) -> bool {
         self.name.starts_with('[')
     }
+
+    /// `"jsonName":`
+    #[inline]
+    pub(crate) fn quoted_key(&self) -> &[u8] {
+        self.json_key.get(1..).unwrap_or_default()
+    }
 }
 
 /// Fields outside of oneofs have the bit of their position, oneofs the bits behind them.
@@ -251,6 +257,16 @@ impl Tag {
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Appends the tag.
+    #[inline]
+    pub(crate) fn append(&self, out: &mut Vec<u8>) {
+        if let ([byte, ..], 1) = (self.bytes, self.len) {
+            out.push(byte);
+        } else {
+            out.extend_from_slice(self.as_bytes());
+        }
     }
 }
 
