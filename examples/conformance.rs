@@ -81,8 +81,9 @@ struct Testee {
 fn main() -> anyhow::Result<()> {
     let path = env::var("CONFORMANCE_DESCRIPTORS").context("CONFORMANCE_DESCRIPTORS is not set")?;
     let bytes = fs::read(&path).with_context(|| format!("cannot read {path}"))?.into();
-    let schema = Schema::load(&[SourceSet { origin: path, bytes }])
-        .map_err(|errors| anyhow::anyhow!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+    let schema = Schema::load(&[SourceSet { origin: path, bytes }]).map_err(|errors| {
+        anyhow::anyhow!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })?;
     let plan = Plan::compile(&schema);
     let mut testee = Testee { schema, plan, decoder: Decoder::new(), encoder: Encoder::new() };
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
