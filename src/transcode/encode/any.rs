@@ -58,7 +58,7 @@ impl<'a> Printer<'a> {
         if type_url.is_empty() && value.is_empty() {
             self.out.extend_from_slice(b"{}");
         } else if let Some(id) = find_type(self.plan, type_url) {
-            self.known(id, type_url, value).map_err(|fault| fault.inside(&self.plan.message(id).full_name))?;
+            self.known(id, type_url, value).map_err(|fault| fault.inside_any(&self.plan.message(id).full_name))?;
         } else if std::str::from_utf8(type_url).is_ok() {
             write_opaque(self.out, type_url, value);
         } else {

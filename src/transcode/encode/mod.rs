@@ -183,8 +183,7 @@ impl Encoder {
     /// base64. Never fails.
     pub fn encode_detail(&mut self, plan: &Plan, detail: &Detail, options: &EncodeOptions, out: &mut Vec<u8>) {
         let start = out.len();
-        let any = [(1, detail.type_url.as_bytes()), (2, &*detail.value)];
-        if self.detail(plan, &any, options, out).is_err() {
+        if self.detail(plan, detail, options, out).is_err() {
             out.truncate(start);
             any::write_opaque(out, detail.type_url.as_bytes(), &detail.value);
         }
@@ -196,20 +195,20 @@ impl Encoder {
     fn detail(
         &mut self,
         plan: &Plan,
-        any: &[(u32, &[u8]); 2],
+        detail: &Detail,
         options: &EncodeOptions,
         out: &mut Vec<u8>,
     ) -> Result<(), Box<Fault>> {
-        let [(_, type_url), (_, value)] = *any;
+        let (type_url, value) = (detail.type_url.as_bytes(), &*detail.value);
         let start = out.len();
         let end = start.saturating_add(options.max_bytes);
         let printed = Printer::new(plan, options, &mut self.scratch, out, end).any_of(type_url, value);
-        match printed {
-            Err(fault) if fault.is_irregular() => {}
+        let fault = match printed {
+            Err(fault) if !fault.is_final() => fault,
             other => return other,
-        }
+        };
         out.truncate(start);
-        let Some(id) = any::find_type(plan, type_url) else { return Ok(()) };
+        let Some(id) = any::find_type(plan, type_url) else { return Err(fault) };
         self.regular.clear();
         Regular::new(plan, &mut self.regular).message(id, &[value])?;
         Printer::new(plan, options, &mut self.scratch, out, end).again().any_of(type_url, &self.regular)
@@ -234,14 +233,17 @@ impl Encoder {
         let end = start.saturating_add(options.max_bytes);
         out.reserve(wire.len() + wire.len() / 2 + 64);
         let printed = Printer::new(plan, options, &mut self.scratch, out, end).part(message, wire, part);
-        match printed {
-            Err(fault) if fault.is_irregular() => {}
+        let fault = match printed {
+            Err(fault) if !fault.is_final() => fault,
             other => return other,
-        }
+        };
         out.truncate(start);
         self.regular.clear();
-        Regular::new(plan, &mut self.regular).message(message, &[wire])?;
-        Printer::new(plan, options, &mut self.scratch, out, end).again().part(message, &self.regular, part)
+        let rewritten = Regular::new(plan, &mut self.regular).message(message, &[wire]);
+        let printed = rewritten.and_then(|()| {
+            Printer::new(plan, options, &mut self.scratch, out, end).again().part(message, &self.regular, part)
+        });
+        printed.map_err(|later| fault.or(later))
     }
 }
 

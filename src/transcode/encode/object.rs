@@ -258,12 +258,13 @@ impl<'a> Printer<'a> {
         let mut reader = Reader::new(wire);
         while !reader.is_empty() {
             let tag = reader.tag()?;
-            if tag.number() == 1 && tag.is(key.wire_type) {
-                key_at = Some(reader);
-            } else if tag.number() == 2 && tag.is(value.wire_type) {
-                if value_at.replace(reader).is_some() && value.kind.message().is_some() && !self.regular {
-                    return Err(Fault::irregular());
-                }
+            let slot = match tag.number() {
+                1 if tag.is(key.wire_type) => Some(&mut key_at),
+                2 if tag.is(value.wire_type) => Some(&mut value_at),
+                _ => None,
+            };
+            if slot.is_some_and(|slot| slot.replace(reader).is_some()) && !self.regular {
+                return Err(Fault::irregular());
             }
             reader.skip(tag, self.depth)?;
         }

@@ -12,12 +12,15 @@ use super::super::plan::{FieldPlan, MessagePlan, Plan, Tag};
 use super::super::wire::{self, ReadTag, Reader, WireType};
 use super::any;
 use super::object::Print;
+use super::value::NOT_UTF8;
 
 /// Writes regular messages.
 pub(super) struct Regular<'a> {
     plan: &'a Plan,
     out: &'a mut Vec<u8>,
     depth: usize,
+    /// Whether what is written is thrown away.
+    discarding: bool,
 }
 
 /// One value of a field.
@@ -49,7 +52,7 @@ struct Member {
 
 impl<'a> Regular<'a> {
     pub(super) fn new(plan: &'a Plan, out: &'a mut Vec<u8>) -> Self {
-        Self { plan, out, depth: 0 }
+        Self { plan, out, depth: 0, discarding: false }
     }
 
     /// Appends the message that `segments` make up together, without tag and length.
@@ -78,7 +81,7 @@ impl<'a> Regular<'a> {
             value = next_value.unwrap_or(value);
         }
         self.bytes(1, type_url);
-        let Some(id) = any::find_type(self.plan, type_url) else {
+        let Some(id) = any::find_type(self.plan, type_url).filter(|_| !self.discarding) else {
             self.bytes(2, value);
             return Ok(());
         };
@@ -105,7 +108,7 @@ impl<'a> Regular<'a> {
     }
 
     /// The values of known fields in the order in which they came, without those that a oneof's later member clears.
-    fn gather(&self, message: &'a MessagePlan, segments: &[&'a [u8]]) -> Print<Vec<Entry<'a>>> {
+    fn gather(&mut self, message: &'a MessagePlan, segments: &[&'a [u8]]) -> Print<Vec<Entry<'a>>> {
         let mut entries = Vec::new();
         let mut members = vec![Member::default(); message.oneofs];
         for segment in segments {
@@ -122,14 +125,28 @@ impl<'a> Regular<'a> {
                 entries.push(Entry { index, value });
             }
         }
-        let mut at = 0..;
-        entries.retain(|entry| {
-            let at = at.next().unwrap_or(usize::MAX);
+        let mut kept = Vec::with_capacity(entries.len());
+        for (at, entry) in entries.into_iter().enumerate() {
             let oneof = message.fields.get(entry.index).and_then(|field| field.oneof);
             let member = oneof.and_then(|oneof| members.get(usize::from(oneof)));
-            member.is_none_or(|member| member.index == entry.index && at >= member.since)
-        });
-        Ok(entries)
+            if member.is_none_or(|member| member.index == entry.index && at >= member.since) {
+                kept.push(entry);
+            } else if let Some(field) = message.fields.get(entry.index) {
+                self.discard(field, &[entry.value])?;
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Reads values whose place another one takes: their bytes must be legal all the same. What is in an `Any` is
+    /// bytes of no type until it is printed.
+    fn discard(&mut self, field: &'a FieldPlan, values: &[Value<'a>]) -> Print {
+        let start = self.out.len();
+        let outer = std::mem::replace(&mut self.discarding, true);
+        self.value(field, values).map_err(|fault| fault.inside(&field.name))?;
+        self.discarding = outer;
+        self.out.truncate(start);
+        Ok(())
     }
 
     /// The value behind `tag` and the position of its field, where it is one.
@@ -152,7 +169,7 @@ impl<'a> Regular<'a> {
             return Ok(None);
         };
         let field = message.field(index);
-        let value = read(tag, reader, self.depth)?;
+        let value = checked(field, tag, reader, self.depth).map_err(|fault| fault.inside(&field.name))?;
         let left_out = field.shape == Shape::Singular && self.is_left_out(field, value);
         Ok((!left_out).then_some((index.index(), value)))
     }
@@ -216,7 +233,8 @@ impl<'a> Regular<'a> {
         // The sort is stable: of equal keys, the last is the last that came.
         pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
         for same in pairs.chunk_by(|(one, _), (other, _)| one == other) {
-            let Some((at, values)) = same.last() else { continue };
+            let Some(((at, values), others)) = same.split_last() else { continue };
+            others.iter().try_for_each(|(_, values)| self.discard(value, values))?;
             self.nested(field.number, |this| {
                 match *at {
                     Key::Text(text) => this.bytes(key.number, text),
@@ -238,8 +256,8 @@ impl<'a> Regular<'a> {
         while !reader.is_empty() {
             let tag = reader.tag()?;
             match tag.number() {
-                1 if tag.is(key.wire_type) => at = Key::new(key, read(tag, &mut reader, self.depth)?),
-                2 if tag.is(value.wire_type) => values.push(read(tag, &mut reader, self.depth)?),
+                1 if tag.is(key.wire_type) => at = Key::new(key, checked(key, tag, &mut reader, self.depth)?),
+                2 if tag.is(value.wire_type) => values.push(checked(value, tag, &mut reader, self.depth)?),
                 _ => reader.skip(tag, self.depth)?,
             }
         }
@@ -343,4 +361,15 @@ fn read<'a>(tag: ReadTag, reader: &mut Reader<'a>, depth: usize) -> Print<Value<
         () if tag.is(WireType::Length) => Value::Bytes(reader.bytes()?),
         () => Value::Group(reader.group(tag.number(), depth + 1)?),
     })
+}
+
+/// The value behind `tag`. A string is checked even if another one takes its place, as parsers do.
+fn checked<'a>(field: &FieldPlan, tag: ReadTag, reader: &mut Reader<'a>, depth: usize) -> Print<Value<'a>> {
+    let value = read(tag, reader, depth)?;
+    match value {
+        Value::Bytes(text) if field.kind == Kind::String && field.utf8 && simdutf8::basic::from_utf8(text).is_err() => {
+            Err(Fault::at(text, NOT_UTF8))
+        }
+        _ => Ok(value),
+    }
 }

@@ -1,3 +1,4 @@
+mod differential;
 mod illegal;
 mod irregular;
 mod kinds;

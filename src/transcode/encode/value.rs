@@ -9,6 +9,8 @@ use super::number::{write_base64, write_float, write_integer};
 use super::object::{Print, Printer};
 use super::{Enums, Int64, Unset, text};
 
+pub(super) const NOT_UTF8: &str = "a string that is not UTF-8";
+
 /// What goes in front of a value.
 pub(super) trait Lead {
     /// Writes it; `false` where the value is a default that is left out.
@@ -164,7 +166,7 @@ impl<'a> Printer<'a> {
         let start = self.out.len();
         match text::write(self.out, value) {
             Ok(()) => Ok(()),
-            Err(text::NotUtf8) if field.utf8 => Err(Fault::at(value, "a string that is not UTF-8")),
+            Err(text::NotUtf8) if field.utf8 => Err(Fault::at(value, NOT_UTF8)),
             Err(text::NotUtf8) => {
                 self.out.truncate(start);
                 text::write_lossy(self.out, value);

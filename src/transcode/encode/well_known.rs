@@ -42,7 +42,7 @@ impl<'a> Printer<'a> {
         if write(self.out, seconds, nanos) {
             return Ok(());
         }
-        Err(Fault::at(wire, format!("a time out of range ({seconds} seconds and {nanos} nanoseconds)")))
+        Err(Fault::unprintable(wire, format!("a time out of range ({seconds} seconds and {nanos} nanoseconds)")))
     }
 
     /// Paths in lowerCamelCase with commas between; one that would not come back the same is an error.
@@ -61,7 +61,7 @@ impl<'a> Printer<'a> {
                 paths.push(b',');
             }
             if !write_camel(&mut paths, path) {
-                return Err(Fault::at(path, "a field mask path that has no form in lowerCamelCase"));
+                return Err(Fault::unprintable(path, "a field mask path that has no form in lowerCamelCase"));
             }
         }
         text::write(self.out, &paths).map_err(|_| Fault::at(wire, "a field mask that is not UTF-8"))?;
@@ -116,7 +116,7 @@ impl<'a> Printer<'a> {
                     let start = reader.rest();
                     let number = f64::from_bits(reader.fixed64()?);
                     if !number.is_finite() {
-                        return Err(Fault::at(start, "a google.protobuf.Value that is not finite"));
+                        return Err(Fault::unprintable(start, "a google.protobuf.Value that is not finite"));
                     }
                     write_float(self.out, number);
                 }
@@ -129,15 +129,15 @@ impl<'a> Printer<'a> {
         Ok(())
     }
 
-    /// A wrapper is its value; the last one that is there.
+    /// A wrapper is its value.
     fn wrapper(&mut self, message: &'a MessagePlan, wire: &'a [u8]) -> Print {
         let field = only_field(message);
         let mut value = None;
         let mut reader = Reader::new(wire);
         while !reader.is_empty() {
             let tag = reader.tag()?;
-            if field.number == tag.number() && field.takes(tag) {
-                value = Some(reader);
+            if field.number == tag.number() && field.takes(tag) && value.replace(reader).is_some() && !self.regular {
+                return Err(Fault::irregular());
             }
             reader.skip(tag, self.depth)?;
         }

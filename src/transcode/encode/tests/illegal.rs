@@ -64,7 +64,7 @@ fn illegal_bytes_are_named_with_their_place() {
     check_fails(
         ALL,
         &[int(3, 1), int(3, 2), bytes(14, [0xff])].concat(),
-        "a string that is not UTF-8 in field \"string_field\"",
+        "a string that is not UTF-8 in field \"string_field\" at offset 6",
     );
 }
 
