@@ -52,11 +52,8 @@ pub type Reread = Box<dyn Fn() -> Result<Config, Vec<Problem>> + Send>;
 /// # Errors
 /// If the configuration can't be served as it stands.
 pub fn run(config: Config, reread: Reread) -> Result<(), AppError> {
-    let control = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .thread_name("control")
-        .enable_all()
-        .build()?;
+    let control =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
     control.block_on(run_on(config, reread))
 }
 

@@ -45,10 +45,8 @@ pub(super) fn read(config: &Config) -> Result<Vec<SourceSet>, Vec<Problem>> {
         match proto_files(source) {
             Ok(files) => match compile::compile(&source.root, &files) {
                 Ok(set) => sets.push(set),
-                Err(errors) => problems.extend(errors.iter().map(|error| Problem {
-                    place: String::new(),
-                    message: error.to_string(),
-                })),
+                Err(errors) => problems
+                    .extend(errors.iter().map(|error| Problem { place: String::new(), message: error.to_string() })),
             },
             Err(problem) => problems.push(problem),
         }
@@ -153,7 +151,8 @@ impl Fingerprint {
         for file in &config.file {
             add(file);
         }
-        for folder in config.descriptors.paths.iter().chain(config.descriptors.proto.iter().map(|source| &source.root)) {
+        for folder in config.descriptors.paths.iter().chain(config.descriptors.proto.iter().map(|source| &source.root))
+        {
             match walk(folder) {
                 Ok(files) => files.iter().for_each(|file| add(file)),
                 // A file, or a folder that can't be read now.

@@ -32,7 +32,8 @@ const MAX_CHUNK_BYTES: usize = 64 << 10;
 /// Serves a method with one request message and a stream of answers.
 pub(super) async fn answer(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Result<Response<Body>, Status> {
     let format = StreamType::negotiate(request.headers, endpoint.settings.stream);
-    let content = incoming::read_whole(endpoint, request.headers, request.body, (request.limits, request.progress)).await?;
+    let content =
+        incoming::read_whole(endpoint, request.headers, request.body, (request.limits, request.progress)).await?;
     let message = unary::bind(endpoint, request.captures, request.query, &content)?;
     let head = call_head(endpoint, request.metadata, request.deadline)?;
     request.progress.begin_upstream();
@@ -358,10 +359,7 @@ impl http_body::Body for Downlink {
     type Data = Bytes;
     type Error = CutShort;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
         let this = &mut *self;
         loop {
             if let Some(raw) = this.raw.take() {

@@ -16,8 +16,8 @@ use crate::telemetry::metrics::MethodMetrics;
 use crate::transcode::bind::{self, BodyTarget, Target};
 use crate::transcode::decode::DecodeOptions;
 use crate::transcode::encode::{EncodeOptions, Source};
-use crate::transcode::{http_body, mask};
 use crate::transcode::plan::Plan;
+use crate::transcode::{http_body, mask};
 use crate::upstream::Upstream;
 
 /// How messages flow.
@@ -130,7 +130,11 @@ impl Endpoint {
             patch_mask,
             metrics,
             ignored_status_overrides,
-            binds_without_body: schema.message(method.input).fields.iter().all(|field| field.presence != Presence::Required),
+            binds_without_body: schema
+                .message(method.input)
+                .fields
+                .iter()
+                .all(|field| field.presence != Presence::Required),
             sse_id: sse_field(&schema, method, settings.sse_id_field.as_deref()),
             sse_event: sse_field(&schema, method, settings.sse_event_field.as_deref()),
             last_answer_bytes: AtomicUsize::new(0),
@@ -156,9 +160,7 @@ impl Endpoint {
     /// INTERNAL if the message is illegal or too large.
     pub(super) fn encode(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
         super::scratch::with(|scratch| match self.response_form {
-            ResponseForm::Field(field) => {
-                scratch.encoder.encode_field(&self.source(message), field, out)
-            }
+            ResponseForm::Field(field) => scratch.encoder.encode_field(&self.source(message), field, out),
             ResponseForm::Message | ResponseForm::HttpBody(_) => {
                 scratch.encoder.encode(&self.plan, self.output, message, &self.encode, out)
             }
@@ -169,9 +171,7 @@ impl Endpoint {
     pub(super) fn sse_text(&self, field: Option<FieldIndex>, message: &[u8]) -> Result<Option<String>, Status> {
         let Some(field) = field else { return Ok(None) };
         let mut text = Vec::new();
-        super::scratch::with(|scratch| {
-            scratch.encoder.encode_text(&self.source(message), field, &mut text)
-        })?;
+        super::scratch::with(|scratch| scratch.encoder.encode_text(&self.source(message), field, &mut text))?;
         Ok(Some(String::from_utf8(text).expect("what is printed is UTF-8")))
     }
 

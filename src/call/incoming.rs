@@ -33,7 +33,10 @@ pub(super) enum Content {
     Nothing,
     Json(Bytes),
     Form(Bytes),
-    Raw { content_type: String, data: Bytes },
+    Raw {
+        content_type: String,
+        data: Bytes,
+    },
 }
 
 /// Reads all of a unary call's body.

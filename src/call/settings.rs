@@ -13,7 +13,7 @@ use crate::protocol::rest::accept::StreamFormat;
 use crate::protocol::rest::error::ErrorFormat;
 use crate::transcode::bind::UnknownParameters;
 use crate::transcode::decode::UnknownFields;
-use crate::transcode::encode::{Enums, Names, Int64, Unset};
+use crate::transcode::encode::{Enums, Int64, Names, Unset};
 
 /// How long a unary call may take where nothing else is said. Streams have no limit of their own.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);

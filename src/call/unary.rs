@@ -12,8 +12,8 @@ use super::incoming::{self, Content};
 use super::progress::Progress;
 use super::{Request, ResponseHead, call_head, scratch};
 use crate::protocol::compression::MessageCoding;
-use crate::protocol::envelope::{self, Deframer};
 use crate::protocol::end;
+use crate::protocol::envelope::{self, Deframer};
 use crate::protocol::rest::content;
 use crate::route::captures::Captures;
 use crate::status::Status;
@@ -25,7 +25,8 @@ pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json"
 
 /// Serves a unary method.
 pub(super) async fn answer(endpoint: &Endpoint, request: Request<'_>) -> Result<Response<Body>, Status> {
-    let content = incoming::read_whole(endpoint, request.headers, request.body, (request.limits, request.progress)).await?;
+    let content =
+        incoming::read_whole(endpoint, request.headers, request.body, (request.limits, request.progress)).await?;
     let message = bind(endpoint, request.captures, request.query, &content)?;
     let head = call_head(endpoint, request.metadata, request.deadline)?;
     request.progress.begin_upstream();

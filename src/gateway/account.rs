@@ -91,9 +91,7 @@ impl Account {
         }
         let (duration, request_bytes) = (self.progress.start.elapsed(), self.progress.request_bytes());
         let End { http, code, response_bytes, cause } = *end;
-        self.gateway
-            .metrics
-            .observe(self.method(), &Observation { code, duration, request_bytes, response_bytes });
+        self.gateway.metrics.observe(self.method(), &Observation { code, duration, request_bytes, response_bytes });
         let cause = cause.map(Status::to_string);
         let endpoint = self.endpoint.as_deref();
         self.gateway.access_log.write(
@@ -155,10 +153,7 @@ impl http_body::Body for Accounted {
     type Data = Bytes;
     type Error = CutShort;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
         if self.following.is_some() {
             match &polled {

@@ -122,10 +122,8 @@ impl Server {
 async fn accept_failed(name: &str, error: &std::io::Error) {
     use std::io::ErrorKind;
     // These concern the one connection that was to be accepted.
-    if matches!(
-        error.kind(),
-        ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused
-    ) {
+    if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused)
+    {
         return;
     }
     tracing::warn!(listener = name, %error, "accepting a connection failed");
@@ -220,8 +218,8 @@ impl Serving {
     /// What serves the connection's requests, each by the snapshot of its moment.
     fn service(
         &self,
-    ) -> impl Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Result<Response<Served>, Infallible>> + Send>>
-    + use<> {
+    ) -> impl Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Result<Response<Served>, Infallible>> + Send>> + use<>
+    {
         let (current, connection) = (self.current.clone(), self.connection.clone());
         let activity = self.activity.clone();
         move |request| {
@@ -280,10 +278,7 @@ impl http_body::Body for Served {
     type Data = Bytes;
     type Error = CutShort;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
         Pin::new(&mut self.body).poll_frame(context)
     }
 

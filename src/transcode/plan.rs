@@ -222,12 +222,6 @@ impl FieldPlan {
     pub(crate) fn is_extension(&self) -> bool {
         self.name.starts_with('[')
     }
-
-    /// `"jsonName":`
-    #[inline]
-    pub(crate) fn quoted_key(&self) -> &[u8] {
-        self.json_key.get(1..).unwrap_or_default()
-    }
 }
 
 /// Fields outside of oneofs have the bit of their position, oneofs the bits behind them.

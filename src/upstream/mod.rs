@@ -110,9 +110,8 @@ impl Upstream {
         for address in &config.addresses {
             let authority = address.authority();
             let named = Authority::try_from(authority.as_str());
-            authorities.push(
-                named.map_err(|_| UpstreamError::Authority { name: config.name.clone(), address: authority })?,
-            );
+            authorities
+                .push(named.map_err(|_| UpstreamError::Authority { name: config.name.clone(), address: authority })?);
             connectors.push(Connector::new(address.clone(), &config, tls.clone())?);
         }
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
@@ -287,8 +286,7 @@ impl Answer {
 
 /// Whether the server said that it did not begin the call.
 fn is_unprocessed(error: &h2::Error) -> bool {
-    error.is_remote()
-        && (error.is_go_away() || (error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM)))
+    error.is_remote() && (error.is_go_away() || (error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM)))
 }
 
 /// The failure of a call whose stream or connection broke.

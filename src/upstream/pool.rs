@@ -39,11 +39,7 @@ struct State {
 impl Pool {
     pub(super) fn new(connectors: &[Connector], spread: usize) -> Self {
         let server = |connector: &Connector| Server { connector: connector.clone(), state: Mutex::default() };
-        Self {
-            servers: connectors.iter().map(server).collect(),
-            spread: spread.max(1),
-            next: AtomicUsize::new(0),
-        }
+        Self { servers: connectors.iter().map(server).collect(), spread: spread.max(1), next: AtomicUsize::new(0) }
     }
 
     /// A connection for one call, and the position of its server.
