@@ -3,8 +3,14 @@
 /// Which headers pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeaderRules {
-    allow: Option<Vec<Box<str>>>,
-    deny: Vec<Box<str>>,
+    allow: Option<Vec<String>>,
+    deny: Vec<String>,
+}
+
+/// An entry that names no header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeaderRuleError {
+    pub entry: String,
 }
 
 impl HeaderRules {
@@ -12,20 +18,19 @@ impl HeaderRules {
     ///
     /// # Errors
     ///
-    /// The first entry that is neither.
-    pub fn new(allow: Option<&[&str]>, deny: &[&str]) -> Result<Self, String> {
-        let parse = |list: &[&str]| -> Result<Vec<Box<str>>, String> {
-            list.iter()
-                .map(|entry| {
-                    let name = entry.strip_suffix('*').unwrap_or(entry);
-                    if name.is_empty() || http::HeaderName::from_bytes(name.as_bytes()).is_ok() {
-                        Ok(entry.to_ascii_lowercase().into())
-                    } else {
-                        Err((*entry).to_owned())
-                    }
-                })
-                .collect()
+    /// Every entry that is neither.
+    pub fn compile(allow: Option<&[String]>, deny: &[String]) -> Result<Self, Vec<HeaderRuleError>> {
+        let legal = |entry: &&String| {
+            let name = entry.strip_suffix('*').unwrap_or(entry);
+            name.is_empty() || http::HeaderName::from_bytes(name.as_bytes()).is_ok()
         };
-        Ok(Self { allow: allow.map(parse).transpose()?, deny: parse(deny)? })
+        let all = allow.unwrap_or_default().iter().chain(deny);
+        let errors: Vec<_> =
+            all.filter(|entry| !legal(entry)).map(|entry| HeaderRuleError { entry: entry.clone() }).collect();
+        if errors.is_empty() {
+            Ok(Self { allow: allow.map(<[String]>::to_vec), deny: deny.to_vec() })
+        } else {
+            Err(errors)
+        }
     }
 }

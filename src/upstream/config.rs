@@ -69,3 +69,14 @@ impl Config {
         }
     }
 }
+
+impl Address {
+    /// What `:authority` says of it.
+    pub(super) fn authority(&self) -> String {
+        match self {
+            Self::Tcp { host, port } if host.contains(':') => format!("[{host}]:{port}"),
+            Self::Tcp { host, port } => format!("{host}:{port}"),
+            Self::Unix(_) => "localhost".into(),
+        }
+    }
+}

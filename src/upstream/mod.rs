@@ -2,3 +2,16 @@
 pub mod config;
 
 pub use config::Config;
+
+/// One upstream.
+#[derive(Debug)]
+pub struct Upstream {
+    config: Config,
+}
+
+impl Upstream {
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+}
