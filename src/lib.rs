@@ -10,6 +10,8 @@
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")
 )]
 
+pub mod cli;
+
 pub mod demo;
 
 pub mod app;

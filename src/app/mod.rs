@@ -22,7 +22,7 @@ use crate::config::Config;
 use crate::gateway::{Current, Gateway, Problem};
 use crate::server::drain::{self, Drain, Drainer, Phase};
 use crate::server::{Bound, Unregistered, Worker};
-use crate::telemetry::access::{AccessLog, Format};
+use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
 
 /// Why a process can't start, or how it failed.
@@ -66,7 +66,7 @@ pub async fn run_on(config: Config, reread: Reread) -> Result<(), AppError> {
     let environment = Environment {
         workers,
         metrics: Arc::new(Metrics::new()),
-        access_log: AccessLog::start(format(config.access_log), workers),
+        access_log: AccessLog::start(config.access_log, workers),
     };
     let gateway = Arc::new(load(&config, &environment, None, &[]).map_err(AppError::Problems)?);
     announce(&gateway);
@@ -130,14 +130,6 @@ pub async fn run_on(config: Config, reread: Reread) -> Result<(), AppError> {
     environment.access_log.stop();
     drop(listeners);
     Ok(())
-}
-
-const fn format(setting: crate::config::AccessLog) -> Format {
-    match setting {
-        crate::config::AccessLog::Json => Format::Json,
-        crate::config::AccessLog::Text => Format::Text,
-        crate::config::AccessLog::Off => Format::Off,
-    }
 }
 
 /// What a newly loaded gateway serves, and how openly.

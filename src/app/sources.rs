@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use globset::{Glob, GlobSetBuilder};
 
 use crate::config::{Config, ProtoSource};
@@ -28,6 +29,9 @@ const MAX_SET_BYTES: u64 = 256 << 20;
 pub(super) fn read(config: &Config) -> Result<Vec<SourceSet>, Vec<Problem>> {
     let mut sets = Vec::new();
     let mut problems = Vec::new();
+    if let Some(bytes) = config.descriptors.embedded {
+        sets.push(SourceSet { origin: "the demo".into(), bytes: Bytes::from_static(bytes) });
+    }
     for path in &config.descriptors.paths {
         match descriptor_files(path) {
             Ok(files) => {
@@ -148,7 +152,7 @@ impl Fingerprint {
             let stamp = fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
             stamps.push((path.to_owned(), stamp));
         };
-        for file in &config.file {
+        if let Some(file) = &config.file {
             add(file);
         }
         for folder in config.descriptors.paths.iter().chain(config.descriptors.proto.iter().map(|source| &source.root))

@@ -1,4 +1,8 @@
-//! The JSON Schema of the file, and `docs/config.md`.
+//! The JSON Schema of the file, and `docs/config.md`, which is made of the same types and their comments.
+
+mod markdown;
+
+pub use markdown::markdown;
 
 /// The JSON Schema of the configuration file, for editors.
 #[must_use]

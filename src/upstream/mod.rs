@@ -21,7 +21,7 @@ use http::{Method, Request, Response, Uri, Version};
 use prometheus_client::metrics::counter::Counter;
 
 pub use self::config::Config;
-use self::connection::{Connection, Connector};
+use self::connection::Connector;
 use self::pool::Pool;
 use crate::protocol::end;
 use crate::status::{Blame, Code, Status};

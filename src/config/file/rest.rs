@@ -107,9 +107,9 @@ pub(crate) struct Headers {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct HeaderLists {
     /// These alone pass. Without it: all.
-    pub allow: Option<Placed<Vec<Placed<String>>>>,
+    pub allow: Option<Vec<Placed<String>>>,
     /// These don't pass, even if allowed.
-    pub deny: Option<Placed<Vec<Placed<String>>>>,
+    pub deny: Option<Vec<Placed<String>>>,
 }
 
 macro_rules! words {
