@@ -69,8 +69,6 @@ pub(crate) fn merge(sets: &[SourceSet], errors: &mut Errors) -> Vec<File> {
                 errors.push(|| too_large(what, MAX_ELEMENTS));
                 continue;
             }
-            // Decoding says where.
-            Err(Uncountable::Malformed) => {}
         }
         merged.add_set(set, errors);
     }
@@ -118,14 +116,19 @@ impl Merged {
             self.files.push(File { origin: set.origin.clone(), proto, supplied: false });
             return;
         };
-        if known.proto != proto && !is_shared(&name) {
+        if known.proto != proto && !has_versions(&name) {
             let (first, second) = (known.origin.clone(), set.origin.clone());
             errors.push(|| LoadError::FileConflict { file: name, first, second });
         }
     }
 }
 
-/// Whether a file of this name comes with protoc or with the public API definitions.
+/// Whether a file of this name comes with protoc, gRPC or the public API definitions, and so in the version of each.
+fn has_versions(name: &str) -> bool {
+    is_shared(name) || ["grpc/health/", "grpc/reflection/"].iter().any(|folder| name.starts_with(folder))
+}
+
+/// Whether a file of this name may be left out of a set.
 fn is_shared(name: &str) -> bool {
     ["google/protobuf/", "google/api/", "google/rpc/"].iter().any(|folder| name.starts_with(folder))
 }

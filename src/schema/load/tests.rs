@@ -254,10 +254,7 @@ fn field_numbers_fit_a_tag_and_are_unique() {
 fn names_are_unique_in_their_scope() {
     check_message(
         message("A", vec![scalar("a", 1), scalar("a", 2)]),
-        &[
-            "field p.A.a: defined twice, first as field in a.binpb: a.proto",
-            "field p.A.a: JSON name \"a\" is also that of field a; expected a `json_name` that tells them apart",
-        ],
+        &["field p.A.a: defined twice, first as field in a.binpb: a.proto"],
     );
     check_message(message("Kind", vec![]), &["enum p.Kind: defined twice, first as message in a.binpb: a.proto"]);
     check_message(message("ZERO", vec![]), &["enum value p.ZERO: defined twice, first as message in a.binpb: a.proto"]);
@@ -339,10 +336,16 @@ fn relative_type_names_are_found_in_the_innermost_scope() {
     let inner = DescriptorProto { nested_type: vec![message("Other", vec![])], ..message("Inner", vec![]) };
     let mut outer = message("A", vec![of_type("near", 1, "Inner.Other"), of_type("far", 2, "Other")]);
     outer.field.push(of_type("full", 3, "p.A.Inner"));
+    // A field of the name does not hide the type.
+    outer.field.push(scalar("Other", 5));
     // Without a type, too.
     outer.field.push(FieldDescriptorProto { r#type: None, ..of_type("kind", 4, "Kind") });
     outer.nested_type.push(inner);
     check_message(outer, &[]);
+    // The innermost scope with the first part counts, and it has no more.
+    let mut outer = message("A", vec![of_type("a", 1, "p.Other")]);
+    outer.nested_type.push(message("p", vec![]));
+    check_message(outer, &["field p.A.a: type \"p.Other\" is not defined; expected a message"]);
 }
 
 #[test]
