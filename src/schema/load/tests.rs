@@ -81,11 +81,13 @@ fn check_message(message: DescriptorProto, expected: &[&str]) {
 }
 
 #[test]
-fn a_file_may_come_twice_with_and_without_source_info_and_json_names() {
-    let mut second = file("a.proto");
+fn a_file_may_come_twice_in_the_forms_that_tools_give_it() {
+    let mut second = FileDescriptorProto { syntax: None, ..file("a.proto") };
     second.message_type.push(message("A", vec![scalar("some_name", 1)]));
-    let mut first = second.clone();
+    let mut first = FileDescriptorProto { syntax: Some("proto2".into()), ..second.clone() };
     first.message_type[0].field[0].json_name = Some("someName".into());
+    first.message_type[0].options = Some(MessageOptions::default());
+    second.message_type[0].field[0].label = None;
     let mut with_source_info = second.encode_to_vec();
     // Field 9, source_code_info, and field 8042, which buf adds.
     with_source_info.extend([0x4a, 2, 0x0a, 0, 0xd2, 0xf6, 0x03, 2, 0x08, 1]);
