@@ -459,7 +459,14 @@ fn methods_take_and_give_messages() {
     file.enum_type = vec![enumeration("Kind", &[("ZERO", 0)])];
     let methods = vec![method("Go", ".p.Missing", ".p.Kind"), method("Go", ".p.A", ".p.A")];
     file.service = vec![ServiceDescriptorProto { name: Some("S".into()), method: methods }];
-    check(&[file], &["a.binpb: a.proto: method p.S.Go: defined twice, first as method in a.binpb: a.proto"]);
+    check(
+        &[file],
+        &[
+            "a.binpb: a.proto: method p.S.Go: defined twice, first as method in a.binpb: a.proto",
+            "a.binpb: a.proto: method p.S.Go: type \".p.Missing\" is not defined; expected a message",
+            "a.binpb: a.proto: method p.S.Go: type \".p.Kind\" is not defined; expected a message",
+        ],
+    );
 }
 
 #[test]
