@@ -7,7 +7,7 @@ use prost::encoding::{WireType, decode_key, decode_varint};
 
 /// How many elements (files, messages, fields, values, methods, imports, …) one load may hold. All of googleapis has
 /// about 300,000.
-pub(crate) const MAX_ELEMENTS: usize = 2_000_000;
+pub(crate) const MAX_ELEMENTS: usize = 1_000_000;
 
 /// How deep messages may nest; protoc allows 32. Safely below what prost decodes.
 pub(crate) const MAX_NESTING: usize = 64;
@@ -19,8 +19,6 @@ pub(crate) enum Uncountable {
     TooMany,
     /// Messages are nested deeper than [`MAX_NESTING`].
     TooDeep,
-    /// Not wire format; decoding tells why.
-    Malformed,
 }
 
 /// A message of the descriptor format that has elements below it.
@@ -56,17 +54,26 @@ impl Node {
 }
 
 /// How many elements the serialized `FileDescriptorSet` holds, if no more than `limit`.
+///
+/// A file that is not wire format counts up to where it breaks, which is as far as it can be decoded.
 pub(crate) fn count(set: &[u8], limit: usize) -> Result<usize, Uncountable> {
     let mut elements = 0;
     let mut stack = vec![(Node::Set, set)];
     while let Some((node, bytes)) = stack.last_mut() {
-        if bytes.is_empty() {
-            stack.pop();
-            continue;
-        }
-        let node = *node;
-        let Some((number, value)) = next_field(bytes)? else { continue };
-        let Some(child) = node.child(number) else { continue };
+        let field = if bytes.is_empty() { None } else { Some(next_field(bytes)) };
+        let child = match field {
+            Some(Some((number, value))) => node.child(number).map(|child| (child, value)),
+            // On to the next file; a broken set has none.
+            Some(None) if stack.len() > 1 => {
+                stack.truncate(1);
+                continue;
+            }
+            Some(None) | None => {
+                stack.pop();
+                continue;
+            }
+        };
+        let Some((child, value)) = child else { continue };
         elements += 1;
         if elements > limit {
             return Err(Uncountable::TooMany);
@@ -82,23 +89,23 @@ pub(crate) fn count(set: &[u8], limit: usize) -> Result<usize, Uncountable> {
     Ok(elements)
 }
 
-/// Takes one field off `bytes`; its number and content, if it has a length.
-fn next_field<'a>(bytes: &mut &'a [u8]) -> Result<Option<(u32, &'a [u8])>, Uncountable> {
-    let malformed = |_| Uncountable::Malformed;
-    let (number, wire_type) = decode_key(bytes).map_err(malformed)?;
+/// Takes one field off `bytes`: its number and, if it has a length, its content. None where there is no field.
+fn next_field<'a>(bytes: &mut &'a [u8]) -> Option<(u32, &'a [u8])> {
+    let (number, wire_type) = decode_key(bytes).ok()?;
     let skip = match wire_type {
         WireType::Varint => {
-            decode_varint(bytes).map_err(malformed)?;
-            return Ok(None);
+            decode_varint(bytes).ok()?;
+            0
         }
         WireType::ThirtyTwoBit => 4,
         WireType::SixtyFourBit => 8,
-        // A group's fields are walked as if they were the message's own: no descriptor has one.
-        WireType::StartGroup | WireType::EndGroup => return Ok(None),
-        WireType::LengthDelimited => decode_varint(bytes).map_err(malformed)?,
+        // What is in a group is walked as if it were outside: no descriptor has one.
+        WireType::StartGroup | WireType::EndGroup => 0,
+        WireType::LengthDelimited => decode_varint(bytes).ok()?,
     };
-    let skip = usize::try_from(skip).map_err(|_| Uncountable::Malformed)?;
-    let (value, rest) = bytes.split_at_checked(skip).ok_or(Uncountable::Malformed)?;
+    let (value, rest) = bytes.split_at_checked(usize::try_from(skip).ok()?)?;
     *bytes = rest;
-    Ok((wire_type == WireType::LengthDelimited).then_some((number, value)))
+    // No element has number 0.
+    let number = if wire_type == WireType::LengthDelimited { number } else { 0 };
+    Some((number, value))
 }

@@ -113,9 +113,18 @@ impl Errors {
         result.map_err(|error| self.push(|| error)).ok()
     }
 
-    /// From here on types may be unknown because of a mistake that is already noted, such as a missing import.
-    pub(crate) fn hide_unresolved_after_mistakes(&mut self) {
-        self.hides_unresolved = !self.list.is_empty();
+    /// From here on unknown types are not noted if whole files are missing, which is noted already.
+    pub(crate) fn hide_unresolved_without_files(&mut self) {
+        self.hides_unresolved = self.list.iter().any(|error| {
+            matches!(
+                error,
+                LoadError::Undecodable { .. }
+                    | LoadError::Empty { .. }
+                    | LoadError::TooLarge { .. }
+                    | LoadError::MissingImport { .. }
+                    | LoadError::UnknownEdition { .. }
+            )
+        });
     }
 
     /// `value`, if there was no mistake.

@@ -17,3 +17,6 @@ pub(crate) fn lower_camel_case(name: &str) -> String {
     }
     json_name
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,7 @@ impl Schema {
         let mut errors = Errors::default();
         let files = sources::merge(sets, &mut errors);
         let declarations = Declarations::collect(&files, &mut errors);
-        errors.hide_unresolved_after_mistakes();
+        errors.hide_unresolved_without_files();
         let schema = Resolver { declarations: &declarations, errors: &mut errors }.schema();
         // Without all of its types a schema can't even be looked at.
         let schema = errors.check(schema)?;

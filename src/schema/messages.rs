@@ -128,7 +128,8 @@ impl<'a> MessageBuilder<'a, '_> {
         }
         let mut names: HashMap<&str, &str> = HashMap::with_capacity(draft.fields.len());
         for field in &draft.fields {
-            if let Some(first) = names.insert(&field.json_name, &field.name) {
+            let first = names.insert(&field.json_name, &field.name);
+            if let Some(first) = first.filter(|first| **first != *field.name) {
                 let place = self.place(declaration, "field", Some(&field.name));
                 let (json_name, first) = (super::sources::shorten(&field.json_name), first.to_owned());
                 self.errors.push(|| LoadError::DuplicateJsonName { place, json_name, first });

@@ -270,6 +270,14 @@ impl Schema {
         &self.methods
     }
 
+    /// The full names of the services that have methods, in the order of their declaration.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        // A service's methods stand together.
+        self.methods
+            .chunk_by(|first, second| first.service == second.service)
+            .flat_map(|methods| methods.first().map(|method| &*method.service))
+    }
+
     /// The message type of this id.
     #[must_use]
     pub fn message(&self, id: MessageId) -> &Message {

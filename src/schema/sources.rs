@@ -10,7 +10,9 @@ use std::collections::{HashMap, HashSet};
 use prost::Message as _;
 
 use super::census::{self, MAX_ELEMENTS, MAX_NESTING, Uncountable};
-use super::descriptor::{DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
+use super::descriptor::{
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet,
+};
 use super::error::{Errors, LoadError, Place};
 use super::json_name::lower_camel_case;
 use super::load::SourceSet;
@@ -33,6 +35,8 @@ const MAX_CYCLE_NAMES: usize = 8;
 
 /// How many circles of imports are reported.
 const MAX_CYCLES: usize = 20;
+
+const LABEL_OPTIONAL: i32 = 1;
 
 /// The packages of which some set or this binary has files.
 const SHARED_PACKAGES: [&str; 3] = ["google.protobuf", "google.api", "google.rpc"];
@@ -69,8 +73,6 @@ pub(crate) fn merge(sets: &[SourceSet], errors: &mut Errors) -> Vec<File> {
                 errors.push(|| too_large(what, MAX_ELEMENTS));
                 continue;
             }
-            // Decoding says where.
-            Err(Uncountable::Malformed) => {}
         }
         merged.add_set(set, errors);
     }
@@ -112,41 +114,67 @@ impl Merged {
             let place = Place { origin: set.origin.clone(), file: shorten(&name), element: None };
             return errors.push(|| LoadError::Invalid { place, found, expected: "1 to 1024 bytes" });
         }
-        fill_json_names(&mut proto);
+        normalize(&mut proto);
         let Some(known) = self.by_name.get(&name).and_then(|&position| self.files.get(position)) else {
             self.by_name.insert(name, self.files.len());
             self.files.push(File { origin: set.origin.clone(), proto, supplied: false });
             return;
         };
-        if known.proto != proto && !is_shared(&name) {
+        if known.proto != proto && !has_versions(&name) {
             let (first, second) = (known.origin.clone(), set.origin.clone());
             errors.push(|| LoadError::FileConflict { file: name, first, second });
         }
     }
 }
 
-/// Whether a file of this name comes with protoc or with the public API definitions.
+/// Whether a file of this name comes with protoc, gRPC or the public API definitions, and so in the version of each.
+fn has_versions(name: &str) -> bool {
+    is_shared(name) || ["grpc/health/", "grpc/reflection/"].iter().any(|folder| name.starts_with(folder))
+}
+
+/// Whether a file of this name may be left out of a set.
 fn is_shared(name: &str) -> bool {
     ["google/protobuf/", "google/api/", "google/rpc/"].iter().any(|folder| name.starts_with(folder))
 }
 
-/// Spells out the JSON names, as protoc does in sets but not in what C++ and Python serve by reflection.
-fn fill_json_names(file: &mut FileDescriptorProto) {
-    let fill = |field: &mut FieldDescriptorProto| {
-        // An extension's JSON name is never its `json_name`.
-        if field.extendee.is_some() {
-            field.json_name = None;
-        } else if field.json_name.as_deref().is_none_or(str::is_empty) {
-            field.json_name = Some(lower_camel_case(field.name.as_deref().unwrap_or_default()));
-        }
-    };
-    file.extension.iter_mut().for_each(fill);
-    let mut open: Vec<&mut DescriptorProto> = file.message_type.iter_mut().collect();
-    while let Some(message) = open.pop() {
-        message.field.iter_mut().for_each(fill);
-        message.extension.iter_mut().for_each(fill);
-        open.extend(&mut message.nested_type);
+/// Gives what can be said in two ways one form: protoc spells out JSON names in sets, but not in what C++ and Python
+/// serve by reflection; others leave out labels, or keep options of which we read none.
+fn normalize(file: &mut FileDescriptorProto) {
+    if matches!(file.syntax.as_deref(), Some("" | "proto2")) {
+        file.syntax = None;
     }
+    drop_empty(&mut file.package);
+    drop_empty(&mut file.options);
+    file.extension.iter_mut().for_each(normalize_field);
+    let mut enums: Vec<&mut EnumDescriptorProto> = file.enum_type.iter_mut().collect();
+    let mut messages: Vec<&mut DescriptorProto> = file.message_type.iter_mut().collect();
+    while let Some(message) = messages.pop() {
+        drop_empty(&mut message.options);
+        message.oneof_decl.iter_mut().for_each(|oneof| drop_empty(&mut oneof.options));
+        message.field.iter_mut().chain(&mut message.extension).for_each(normalize_field);
+        enums.extend(&mut message.enum_type);
+        messages.extend(&mut message.nested_type);
+    }
+    enums.into_iter().for_each(|enumeration| drop_empty(&mut enumeration.options));
+    for method in file.service.iter_mut().flat_map(|service| &mut service.method) {
+        drop_empty(&mut method.options);
+    }
+}
+
+fn normalize_field(field: &mut FieldDescriptorProto) {
+    // An extension's JSON name is never its `json_name`.
+    if field.extendee.is_some() {
+        field.json_name = None;
+    } else if field.json_name.as_deref().is_none_or(str::is_empty) {
+        field.json_name = Some(lower_camel_case(field.name.as_deref().unwrap_or_default()));
+    }
+    field.label = field.label.or(Some(LABEL_OPTIONAL));
+    drop_empty(&mut field.options);
+}
+
+/// An empty part says as much as none.
+fn drop_empty<T: Default + PartialEq>(part: &mut Option<T>) {
+    part.take_if(|part| *part == T::default());
 }
 
 /// Adds the built-in files that are imported, then those that clash with nothing: their types are seen in `Any`.
@@ -179,7 +207,7 @@ fn built_in_files() -> Vec<File> {
     let decoded = FileDescriptorSet::decode(crate::pb::DESCRIPTORS).expect("build.rs writes a descriptor set");
     let files = decoded.file.into_iter().map(|bytes| {
         let mut proto = FileDescriptorProto::decode(bytes).expect("build.rs writes file descriptors");
-        fill_json_names(&mut proto);
+        normalize(&mut proto);
         File { origin: "built-in".to_owned(), proto, supplied: true }
     });
     files.filter(|file| is_shared(file.name())).collect()

@@ -73,6 +73,16 @@ impl Entity {
         }
     }
 
+    /// Whether a field can be of it.
+    const fn is_type(self) -> bool {
+        matches!(self, Self::Message(_) | Self::Enum(_))
+    }
+
+    /// Whether there can be names in it.
+    const fn is_scope(self) -> bool {
+        matches!(self, Self::Package | Self::Message(_) | Self::Service)
+    }
+
     /// Whether a schema keeps its full name.
     pub(crate) const fn is_kept(self) -> bool {
         matches!(self, Self::Message(_) | Self::Enum(_) | Self::Extension | Self::Method)
@@ -146,21 +156,31 @@ impl<'a> Symbols<'a> {
         self.nodes.get(symbol.index()).map_or(Symbol::ROOT, |node| node.parent)
     }
 
-    /// The message or enum that `name` means in `scope`: from the root with a leading dot, else in the innermost scope
-    /// that has it.
+    /// The message or enum that `name` means in `scope`: from the root with a leading dot, else as in C++, where the
+    /// innermost scope that has the first part of the name is the one that counts.
     pub(crate) fn resolve_type(&self, scope: Symbol, name: &str) -> Option<Entity> {
         if let Some(full_name) = name.strip_prefix('.') {
             return self.descend(Symbol::ROOT, full_name);
         }
-        let scopes = self.scopes(scope).map(|(symbol, _)| symbol).chain([Symbol::ROOT]);
-        scopes.filter_map(|scope| self.descend(scope, name)).next()
+        let (first, rest) = name.split_once('.').map_or((name, None), |(first, rest)| (first, Some(rest)));
+        for scope in self.scopes(scope).map(|(symbol, _)| symbol).chain([Symbol::ROOT]) {
+            let Some(&symbol) = self.children.get(&(scope, first)) else { continue };
+            let entity = self.nodes.get(symbol.index())?.entity;
+            match rest {
+                Some(rest) if entity.is_scope() => return self.descend(symbol, rest),
+                None if entity.is_type() => return Some(entity),
+                // A field or a value of this name does not hide a type further out.
+                Some(_) | None => {}
+            }
+        }
+        None
     }
 
     /// The type that the dotted `name` means in `scope` itself.
     fn descend(&self, scope: Symbol, name: &str) -> Option<Entity> {
         let symbol = name.split('.').try_fold(scope, |scope, name| self.children.get(&(scope, name)).copied())?;
         let entity = self.nodes.get(symbol.index())?.entity;
-        matches!(entity, Entity::Message(_) | Entity::Enum(_)).then_some(entity)
+        entity.is_type().then_some(entity)
     }
 
     /// The symbol and its scopes, from the inside out, without the root.

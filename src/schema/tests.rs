@@ -216,6 +216,8 @@ fn methods_are_resolved_in_order_and_built_in_services_are_left_out() {
             "/fixtures.library.Library/Chat Book HttpBody (true, true) false false",
         ]
     );
+    let both = load(&["library", "edition_2024"]);
+    assert_eq!(both.services().collect::<Vec<_>>(), ["fixtures.library.Library", "fixtures.edition2024.Echo"]);
     let id = schema.find_method("fixtures.library.Library.GetBook").unwrap();
     let rule = schema.method(id).http.as_ref().unwrap();
     assert_eq!(

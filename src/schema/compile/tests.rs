@@ -48,6 +48,9 @@ fn fixtures() -> PathBuf {
 fn sources_make_the_schema_that_protoc_makes() {
     let files = ["library.proto", "legacy.proto"].map(PathBuf::from);
     let compiled = compile(&fixtures(), &files).unwrap_or_else(|errors| panic!("{errors:#?}"));
+    // And to the merge they are the same files.
+    let both = [compiled.clone(), fixture("library"), fixture("legacy")];
+    assert!(Schema::load(&both).is_ok(), "{:?}", Schema::load(&both));
     let compiled = Schema::load(&[compiled]).unwrap_or_else(|errors| panic!("{errors:#?}"));
     let protoc = Schema::load(&[fixture("library"), fixture("legacy")]).unwrap();
     for message in protoc.messages().iter().filter(|message| message.full_name.starts_with("fixtures.")) {
