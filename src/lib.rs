@@ -10,6 +10,12 @@
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")
 )]
 
+pub mod cli;
+
+pub mod demo;
+
+pub mod app;
+
 pub mod config;
 
 pub mod server;
@@ -27,6 +33,8 @@ pub mod route;
 pub mod transcode;
 
 pub mod schema;
+
+pub mod telemetry;
 
 pub mod status;
 

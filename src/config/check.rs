@@ -9,12 +9,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, File};
+use super::problem::did_you_mean;
 use super::problem::{Problems, Span};
 use super::reader::{Named, Placed};
-use super::suggest::did_you_mean;
 use super::tree::{Node, Value};
 use super::unit::Size;
-use super::{AccessLog, Config, Descriptors, ProtoSource, Runtime, upstream_address};
+use super::{Config, Descriptors, ProtoSource, Runtime, upstream_address};
+use crate::telemetry::access::Format as AccessLog;
 use crate::{gateway, server, upstream};
 
 /// What a request's header fields may be given: hyper needs the lower bound, and memory the upper.
@@ -47,7 +48,7 @@ impl Check<'_> {
         let clean = self.problems.len() == 0;
         let listeners = self.listeners(listeners);
         let admin = self.admin(admin);
-        let upstreams = self.upstreams(upstreams, &descriptors);
+        let upstreams = self.upstreams(upstreams);
         let descriptors = self.descriptors(descriptors);
         if clean && self.problems.len() == 0 {
             self.something_to_serve(&descriptors, &upstreams);
@@ -177,6 +178,7 @@ impl Check<'_> {
             paths: paths.iter().map(|path| self.path(&path.value)).collect(),
             proto,
             reflection: reflection.into_iter().map(|name| name.value).collect(),
+            embedded: None,
         }
     }
 
@@ -191,19 +193,13 @@ impl Check<'_> {
         ProtoSource { root: self.path(&source.root.value), files }
     }
 
-    fn upstreams(
-        &mut self,
-        upstreams: Named<file::Upstream>,
-        descriptors: &file::Descriptors,
-    ) -> Vec<upstream::Config> {
+    fn upstreams(&mut self, upstreams: Named<file::Upstream>) -> Vec<upstream::Config> {
         let mut owners: Vec<(String, String)> = Vec::new();
         let mut catch_all: Option<String> = None;
         let mut checked = Vec::new();
         for (name, upstream) in upstreams.0 {
             match &upstream.services {
                 Some(services) => self.services_of(&name.value, services, &mut owners),
-                // An upstream that is asked for its descriptors tells which services it has.
-                None if descriptors.reflection.iter().any(|reflected| reflected.value == name.value) => {}
                 None => match &catch_all {
                     None => catch_all = Some(name.value.clone()),
                     Some(other) => {

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::file::{self, Workers};
-use super::{AccessLog, Config, Descriptors, Error, Runtime, Surroundings, check, upstream_address};
+use super::{Config, Descriptors, Error, Runtime, Surroundings, check, upstream_address};
+use crate::telemetry::access::Format as AccessLog;
 use crate::upstream::config::{Address, TlsConfig};
 use crate::{gateway, server, upstream};
 
@@ -47,6 +48,10 @@ pub struct Flags {
     /// Worker threads: a number, or `auto` for one a core. [default: auto]
     #[arg(short, long, value_name = "N", env = "LOCKGATE_WORKERS")]
     pub workers: Option<String>,
+
+    /// A descriptor set that is part of the program, for the demo.
+    #[arg(skip)]
+    pub embedded: Option<&'static [u8]>,
 }
 
 /// Why flags are no configuration.
@@ -110,7 +115,7 @@ impl Flags {
         let listener = note("--listen", parse_listen(listen), messages);
         let admin = note("--admin", parse_admin(self.admin.as_deref().unwrap_or(file::DEFAULT_ADMIN)), messages);
         let upstreams = self.upstreams(messages);
-        if self.descriptors.is_empty() && !self.reflect {
+        if self.descriptors.is_empty() && !self.reflect && self.embedded.is_none() {
             messages.push(
                 "nothing says which services there are: give --descriptors PATH, or --reflect to ask the upstream"
                     .to_owned(),
@@ -126,7 +131,12 @@ impl Flags {
             }],
             admin: admin?,
             runtime: Runtime { workers: super::all_cores(), grace: super::DEFAULT_GRACE, drain: super::DEFAULT_DRAIN },
-            descriptors: Descriptors { paths: self.descriptors.clone(), proto: Vec::new(), reflection },
+            descriptors: Descriptors {
+                paths: self.descriptors.clone(),
+                proto: Vec::new(),
+                reflection,
+                embedded: self.embedded,
+            },
             gateway: gateway::Config { upstreams, ..gateway::Config::default() },
             access_log,
             file: None,
@@ -147,10 +157,10 @@ impl Flags {
             upstreams.push(upstream);
         }
         let serves_the_rest = upstreams.iter().filter(|upstream| upstream.services.is_empty()).count();
-        if serves_the_rest > 1 && !self.reflect {
+        if serves_the_rest > 1 {
             messages.push(format!(
                 "{serves_the_rest} of --upstream don't say which services they have, expected only one without: name \
-                 them by service or package (--upstream acme.users.v1.UserService=HOST:PORT), or ask them (--reflect)"
+                 them by service or package (--upstream acme.users.v1.UserService=HOST:PORT)"
             ));
         }
         upstreams
@@ -214,3 +224,6 @@ fn parse_uri(uri: &str) -> Result<(Vec<Address>, Option<TlsConfig>), String> {
     let address = if has_port { authority.to_owned() } else { format!("{authority}:{default_port}") };
     Ok((vec![upstream_address::host_and_port(&address)?], tls))
 }
+
+#[cfg(test)]
+mod tests;

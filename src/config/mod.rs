@@ -7,11 +7,13 @@
 
 mod check;
 pub mod docs;
+pub mod effective;
 mod file;
 pub mod flags;
 pub mod problem;
 mod reader;
-mod suggest;
+#[cfg(test)]
+mod tests;
 mod tree;
 mod unit;
 mod upstream_address;
@@ -22,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::telemetry::access::Format as AccessLog;
 use crate::{gateway, server};
 use problem::{Invalid, Problems, Span};
 use variables::Variables;
@@ -42,6 +45,7 @@ pub struct Config {
     pub runtime: Runtime,
     pub descriptors: Descriptors,
     pub gateway: gateway::Config,
+    /// How requests are logged.
     pub access_log: AccessLog,
     /// The file that it came from, to be watched.
     pub file: Option<PathBuf>,
@@ -66,6 +70,8 @@ pub struct Descriptors {
     pub proto: Vec<ProtoSource>,
     /// Names of upstreams that are asked for theirs.
     pub reflection: Vec<String>,
+    /// A set that is part of the program, for the demo.
+    pub embedded: Option<&'static [u8]>,
 }
 
 /// `.proto` files to compile.
@@ -77,19 +83,11 @@ pub struct ProtoSource {
     pub files: Vec<String>,
 }
 
-/// How requests are logged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AccessLog {
-    Json,
-    Text,
-    Off,
-}
-
 /// What a file is read in.
 #[derive(Clone, Copy)]
 pub struct Surroundings<'e> {
     /// Where `${VAR}` has its value from.
-    pub environment: &'e dyn Fn(&str) -> Option<String>,
+    pub environment: &'e (dyn Fn(&str) -> Option<String> + Sync),
     /// How requests are logged where the file does not say it.
     pub access_log: AccessLog,
 }

@@ -109,6 +109,11 @@ impl Problems {
     }
 }
 
+/// Help of the form ``did you mean `name`?``.
+pub(crate) fn did_you_mean<'c>(written: &str, known: impl Iterator<Item = &'c str>) -> Option<String> {
+    crate::route::nearest::name(written, known).map(|name| format!("did you mean `{name}`?"))
+}
+
 /// Whether text may carry the colours of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {

@@ -14,8 +14,8 @@ use serde::de::{
     MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
 };
 
-use super::problem::{Problems, Span};
-use super::suggest::did_you_mean;
+use super::problem::{Problems, Span, did_you_mean};
+
 use super::tree::{Entry, Map, Node, Scalar, Value};
 
 /// Mistakes after which the rest of a file is not looked at.

@@ -15,7 +15,7 @@ pub mod rule;
 pub mod template;
 
 mod escape;
-mod nearest;
+pub(crate) mod nearest;
 mod trie;
 
 /// A mistake in a rule, and where it is.

@@ -139,24 +139,21 @@ impl Check<'_> {
 
     fn header_rules(&mut self, lists: Option<file::HeaderLists>, above: &mut Direction) -> Option<Arc<HeaderRules>> {
         let file::HeaderLists { allow, deny } = lists?;
-        let named = |list: Placed<Vec<Placed<String>>>| list.value.into_iter();
-        for name in allow.iter().chain(&deny).flat_map(|list| &list.value) {
-            if HeaderRules::new(None, &[&name.value]).is_err() {
-                let message =
-                    format!("`{}` is no header, expected a name or the beginning of names followed by `*`", name.value);
+        for name in allow.iter().chain(&deny).flatten() {
+            let entry = std::slice::from_ref(&name.value);
+            if HeaderRules::compile(None, entry).is_err() {
+                let message = format!(
+                    "`{}` is no header, expected a name such as `x-tenant` or a prefix such as `x-*`",
+                    name.value
+                );
                 self.problems.push(name.span, message);
             }
         }
-        if let Some(allow) = allow {
-            above.allow = Some(named(allow).map(|name| name.value).collect());
-        }
-        if let Some(deny) = deny {
-            above.deny = named(deny).map(|name| name.value).collect();
-        }
-        let allow: Option<Vec<&str>> = above.allow.as_ref().map(|list| list.iter().map(String::as_str).collect());
-        let deny: Vec<&str> = above.deny.iter().map(String::as_str).collect();
-        // A name that is none has been told of above.
-        HeaderRules::new(allow.as_deref(), &deny).ok().map(Arc::new)
+        let names = |list: Vec<Placed<String>>| list.into_iter().map(|name| name.value).collect();
+        above.allow = allow.map(names).or(above.allow.take());
+        above.deny = deny.map_or_else(|| std::mem::take(&mut above.deny), names);
+        // Names that are none have been told of, each with its place.
+        HeaderRules::compile(above.allow.as_deref(), &above.deny).ok().map(Arc::new)
     }
 
     pub(super) fn rule(&mut self, rule: file::HttpRule) -> Option<gateway::config::Rule> {

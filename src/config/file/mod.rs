@@ -118,7 +118,7 @@ pub(crate) struct Runtime {
     pub workers: Workers,
     /// After SIGTERM, how long new connections are still accepted while `/readyz` already says 503.
     pub grace: Time,
-    /// After that, how long calls in flight may go on until they are cut.
+    /// After `grace`, how long calls in flight may go on until they are cut.
     pub drain: Time,
 }
 

@@ -107,9 +107,9 @@ pub(crate) struct Headers {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct HeaderLists {
     /// These alone pass. Without it: all.
-    pub allow: Option<Placed<Vec<Placed<String>>>>,
+    pub allow: Option<Vec<Placed<String>>>,
     /// These don't pass, even if allowed.
-    pub deny: Option<Placed<Vec<Placed<String>>>>,
+    pub deny: Option<Vec<Placed<String>>>,
 }
 
 macro_rules! words {
@@ -173,7 +173,10 @@ impl JsonSchema for MethodLevel {
         if let Some(JsonValue::Object(properties)) = schema.get_mut("properties") {
             properties.retain(|key, _| key != "unannotated" && key != "trailing_slash");
         }
-        schema.insert("description".into(), "How one method is served.".into());
+        schema.insert(
+            "description".into(),
+            "How one method is served: the keys of `defaults` but `unannotated` and `trailing_slash`.".into(),
+        );
         schema
     }
 }
@@ -196,7 +199,10 @@ impl JsonSchema for Service {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = Level::json_schema(generator);
         schema.insert("additionalProperties".into(), generator.subschema_for::<MethodLevel>().into());
-        schema.insert("description".into(), "How the methods of one service are served.".into());
+        schema.insert(
+            "description".into(),
+            "How the methods of one service are served: the keys of `defaults`, and names of methods.".into(),
+        );
         schema
     }
 }
