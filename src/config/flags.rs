@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 
 use super::file::{self, Workers};
 use super::{Config, Descriptors, Error, Runtime, Surroundings, check, upstream_address};
@@ -34,7 +35,7 @@ pub struct Flags {
     pub upstream: Vec<String>,
 
     /// Ask the upstream for its descriptors, by gRPC server reflection.
-    #[arg(long, env = "LOCKGATE_REFLECT")]
+    #[arg(long, env = "LOCKGATE_REFLECT", value_parser = BoolishValueParser::new())]
     pub reflect: bool,
 
     /// Where to listen: `IP:PORT` or `unix:PATH`. [default: 127.0.0.1:8080]

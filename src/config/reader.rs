@@ -72,6 +72,7 @@ pub(crate) fn read<T: DeserializeOwned>(mut root: Node, problems: &mut Problems)
         if !cut(&mut root, &error.0.path) {
             return None;
         }
+        forgive_slip(&mut root, &error.0);
     }
     problems.push(Span::START, format!("the file has {MAX_PROBLEMS} mistakes or more; the rest was not looked at"));
     None
@@ -112,6 +113,16 @@ fn cut(root: &mut Node, path: &[usize]) -> bool {
             true
         }
         _ => false,
+    }
+}
+
+/// A key that was misspelt is not missing as well.
+fn forgive_slip(root: &mut Node, mistake: &Mistake) {
+    let Kind::UnknownKey { key, known } = &mistake.kind else { return };
+    let meant = crate::route::nearest::name(key, known.iter().copied());
+    let parent = mistake.path.get(1..).and_then(|path| node_at(root, path));
+    if let (Some(meant), Some(Node { value: Value::Map(map), .. })) = (meant, parent) {
+        map.lost.push(meant.to_owned());
     }
 }
 
@@ -188,7 +199,14 @@ impl ReadError {
         let of_key = self.0.key.as_ref().map(|key| format!(" for `{key}`")).unwrap_or_default();
         match &self.0.kind {
             Kind::Custom(message) => (message.clone(), None),
-            Kind::Expected(expected) => (format!("found {found}{of_key}, expected {expected}"), None),
+            Kind::Expected(expected) => {
+                let expected = match expected.as_str() {
+                    "u8" => "a whole number from 0 to 255",
+                    "u16" => "a whole number from 0 to 65535",
+                    expected => expected,
+                };
+                (format!("found {found}{of_key}, expected {expected}"), None)
+            }
             Kind::UnknownWord { known } => {
                 let word = found.trim_matches('`');
                 let message = format!("found {found}{of_key}, expected {}", one_of(known));

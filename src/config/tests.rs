@@ -280,7 +280,6 @@ fn every_mistake_of_a_file_is_told_at_once() {
         &[
             "1:1: unknown key `upstrems`, expected `listeners`, `admin`, `runtime`, `descriptors`, `upstreams`, `defaults`, \
              `services`, `http` or `telemetry`; did you mean `upstreams`?",
-            "3:3: the key `address` is missing under `p`",
             "4:5: unknown key `adress` under `p`, expected `address` or `limits`; did you mean `address`?",
             "5:21: found `5` for `idle`, expected a time longer than zero with its unit, such as `20ms`, `1.5s`, `2m` or \
              `1h`, up to `365d`",
@@ -315,7 +314,20 @@ fn mistakes_in_settings_are_told() {
 }
 
 #[test]
-fn a_misspelt_setting_is_no_method() {
+fn a_misspelt_setting_is_no_method_and_a_misspelt_key_not_missing() {
+    check("listeners: { a: { limits: {} } }", &["1:14: the key `address` is missing under `a`"]);
+    check(
+        "listeners: { a: { adress: '127.0.0.1:1' } }",
+        &["1:19: unknown key `adress` under `a`, expected `address` or `limits`; did you mean `address`?"],
+    );
+    check(
+        "defaults: { success_status: 70000, ignored_parameters: x, json: { indent: -1 } }",
+        &[
+            "1:29: found `70000` for `success_status`, expected a whole number from 0 to 65535",
+            "1:56: found `x` for `ignored_parameters`, expected a list",
+            "1:75: found `-1` for `indent`, expected a whole number from 0 to 255",
+        ],
+    );
     check(
         "services: { a.B: { timout: 2s } }",
         &["1:20: unknown key `timout` under `a.B`, expected `timeout`, `unknown_parameters`, `ignored_parameters`, \
@@ -553,7 +565,7 @@ proptest! {
     fn no_text_panics(text in prop_oneof![any::<String>(), pieces()]) {
         if let Err(invalid) = parsed(&text) {
             prop_assert!(!invalid.problems().is_empty());
-            invalid.render(Style::Coloured);
+            prop_assert!(!invalid.render(Style::Coloured).is_empty());
         }
     }
 }

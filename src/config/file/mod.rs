@@ -106,8 +106,12 @@ pub(crate) enum Admin {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AdminServer {
     /// `IP:PORT`. It has no authentication: keep it on loopback or in a network of your own.
-    #[schemars(extend("default" = DEFAULT_ADMIN))]
+    #[serde(default = "default_admin")]
     pub address: Placed<String>,
+}
+
+fn default_admin() -> Placed<String> {
+    Placed::unplaced(DEFAULT_ADMIN.to_owned())
 }
 
 /// The process.
