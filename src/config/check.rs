@@ -10,9 +10,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, File};
+use super::placed::{Named, Placed};
 use super::problem::did_you_mean;
 use super::problem::{Problems, Span};
-use super::reader::{Named, Placed};
 use super::tree::{Node, Value};
 use super::unit::Size;
 use super::{Config, Descriptors, ProtoSource, Runtime, upstream_address};

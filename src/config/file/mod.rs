@@ -9,7 +9,7 @@ mod upstream;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::reader::{Named, Placed};
+use super::placed::{Named, Placed};
 use super::unit::{Count, Size, Time, Timeout};
 use crate::server;
 

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as JsonValue;
 
-use crate::config::reader::{Named, Placed};
+use crate::config::placed::{Named, Placed};
 use crate::config::tree::{Entry, Map, Node, Value};
 use crate::config::unit::Timeout;
 
