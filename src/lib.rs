@@ -16,6 +16,8 @@ pub mod demo;
 
 pub mod app;
 
+pub mod admin;
+
 pub mod config;
 
 pub mod server;
@@ -33,6 +35,8 @@ pub mod route;
 pub mod transcode;
 
 pub mod schema;
+
+pub mod tls;
 
 pub mod telemetry;
 

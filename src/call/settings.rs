@@ -13,7 +13,7 @@ use crate::protocol::rest::accept::StreamFormat;
 use crate::protocol::rest::error::ErrorFormat;
 use crate::transcode::bind::UnknownParameters;
 use crate::transcode::decode::UnknownFields;
-use crate::transcode::encode::{EnumFormat, FieldNames, Int64Format, UnsetFields};
+use crate::transcode::encode::{Enums, Int64, Names, Unset};
 
 /// How long a unary call may take where nothing else is said. Streams have no limit of their own.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);
@@ -27,10 +27,10 @@ pub struct Overrides {
     pub unknown_parameters: Option<UnknownParameters>,
     pub ignored_parameters: Option<Arc<[Box<str>]>>,
     pub unknown_fields: Option<UnknownFields>,
-    pub names: Option<FieldNames>,
-    pub enums: Option<EnumFormat>,
-    pub int64: Option<Int64Format>,
-    pub unset: Option<UnsetFields>,
+    pub names: Option<Names>,
+    pub enums: Option<Enums>,
+    pub int64: Option<Int64>,
+    pub unset: Option<Unset>,
     pub indent: Option<u8>,
     pub errors: Option<ErrorFormat>,
     pub stream: Option<StreamFormat>,
@@ -60,10 +60,10 @@ pub struct Settings {
     pub unknown_parameters: UnknownParameters,
     pub ignored_parameters: Arc<[Box<str>]>,
     pub unknown_fields: UnknownFields,
-    pub names: FieldNames,
-    pub enums: EnumFormat,
-    pub int64: Int64Format,
-    pub unset: UnsetFields,
+    pub names: Names,
+    pub enums: Enums,
+    pub int64: Int64,
+    pub unset: Unset,
     pub indent: u8,
     pub errors: ErrorFormat,
     pub stream: StreamFormat,
@@ -84,10 +84,10 @@ impl Default for Settings {
             unknown_parameters: UnknownParameters::default(),
             ignored_parameters: Arc::from([]),
             unknown_fields: UnknownFields::default(),
-            names: FieldNames::default(),
-            enums: EnumFormat::default(),
-            int64: Int64Format::default(),
-            unset: UnsetFields::default(),
+            names: Names::default(),
+            enums: Enums::default(),
+            int64: Int64::default(),
+            unset: Unset::default(),
             indent: 0,
             errors: ErrorFormat::default(),
             stream: StreamFormat::default(),

@@ -14,7 +14,7 @@ use crate::gateway::Gateway;
 use crate::route::captures::Captures;
 use crate::route::router::Miss;
 use crate::schema::{FieldIndex, Message};
-use crate::transcode::target::BodyTarget;
+use crate::transcode::bind::BodyTarget;
 
 #[derive(Args, Debug)]
 #[command(after_help = EXAMPLES)]

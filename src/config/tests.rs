@@ -12,7 +12,7 @@ use crate::pb::google::api::http_rule::Pattern;
 use crate::protocol::metadata::HeaderRules;
 use crate::protocol::rest::accept::StreamFormat;
 use crate::protocol::rest::error::ErrorFormat;
-use crate::transcode::encode::{FieldNames, UnsetFields};
+use crate::transcode::encode::{Names, Unset};
 use crate::upstream;
 use crate::upstream::config::{Address, TlsConfig};
 
@@ -162,7 +162,7 @@ fn settings_add_up_from_defaults_to_service_to_method() {
          patch_mask: leave, headers: { request: { allow: [y] } } }",
     );
     let gateway = &config.gateway;
-    assert_eq!(gateway.trailing_slash, gateway::config::TrailingSlash::Ignore);
+    assert_eq!(gateway.trailing_slash, crate::route::router::TrailingSlash::Ignore);
     let service = &gateway.services["a.B"];
     assert_eq!(service.unannotated, Some(gateway::config::Unannotated::Hide));
     assert_eq!(service.trailing_slash, None);
@@ -171,8 +171,8 @@ fn settings_add_up_from_defaults_to_service_to_method() {
     assert_eq!(method.place, "conf/lockgate.yaml:12:5");
     let settings = Settings::default().with(&gateway.defaults).with(&service.overrides).with(&method.overrides);
     assert_eq!(settings.timeout, Some(Duration::from_secs(5)));
-    assert_eq!(settings.names, FieldNames::Proto);
-    assert_eq!(settings.unset, UnsetFields::Emit);
+    assert_eq!(settings.names, Names::Proto);
+    assert_eq!(settings.unset, Unset::Emit);
     assert_eq!(settings.errors, ErrorFormat::Problem);
     assert_eq!(settings.stream, StreamFormat::Sse);
     assert_eq!(settings.patch_mask, PatchMask::Leave);
@@ -229,7 +229,7 @@ fn told_defaults_are_the_built_in_ones() {
     let config = legal(&text);
     same(Settings::default().with(&config.gateway.defaults), Settings::default());
     assert_eq!(config.gateway.unannotated, gateway::config::Unannotated::default());
-    assert_eq!(config.gateway.trailing_slash, gateway::config::TrailingSlash::default());
+    assert_eq!(config.gateway.trailing_slash, crate::route::router::TrailingSlash::default());
 }
 
 #[test]

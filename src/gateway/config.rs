@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::call::settings::Overrides;
 use crate::pb::google::api::HttpRule;
+use crate::route::router::TrailingSlash;
 use crate::upstream;
 
 /// Everything of a configuration that [`super::Gateway::build`] compiles.
@@ -55,14 +56,4 @@ pub enum Unannotated {
     Expose,
     /// REST does not see them.
     Hide,
-}
-
-/// What a slash at the end of a path means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum TrailingSlash {
-    /// Another path.
-    #[default]
-    Strict,
-    /// Nothing.
-    Ignore,
 }

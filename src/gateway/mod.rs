@@ -1,27 +1,63 @@
-//! Stand-in until the module arrives.
-pub mod config;
+//! The gateway: the immutable whole that a configuration and its descriptors compile to, and [`respond`], the story
+//! of one request.
+//!
+//! A request sees one [`Gateway`] from its head to the end of its answer; a reload swaps the next one in whole.
 
-use std::fmt;
+mod account;
+mod build;
+pub mod config;
+pub mod respond;
+
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use http::Method;
 
+pub use self::build::{Inputs, Problem};
 pub use self::config::Config;
 use crate::call::endpoint::Endpoint;
+use crate::protocol::rest::error::ErrorFormat;
 use crate::route::captures::Captures;
 use crate::route::router::{Miss, Router};
 use crate::schema::Schema;
+use crate::telemetry::access::AccessLog;
+use crate::telemetry::metrics::{MethodMetrics, Metrics};
+use crate::transcode::plan::Plan;
+use crate::upstream::Upstream;
+
+/// The snapshot that new requests see.
+pub type Current = Arc<ArcSwap<Gateway>>;
 
 /// Everything that requests are served by.
 #[derive(Debug)]
 pub struct Gateway {
     schema: Arc<Schema>,
+    plan: Arc<Plan>,
     router: Router,
+    /// By the position of the binding in the router.
     endpoints: Box<[Arc<Endpoint>]>,
+    upstreams: Vec<Arc<Upstream>>,
+    /// Services that no upstream serves.
     unserved: Vec<String>,
+    /// How errors look where no route says.
+    errors: ErrorFormat,
+    metrics: Arc<Metrics>,
+    /// For requests that no route matches.
+    unmatched: Arc<MethodMetrics>,
+    access_log: Arc<AccessLog>,
 }
 
 impl Gateway {
+    /// Compiles a checked configuration and a schema.
+    ///
+    /// # Errors
+    /// Every mistake that only shows with the schema: unknown services and methods, rules, routes in conflict.
+    pub fn build(inputs: Inputs<'_>) -> Result<Self, Vec<Problem>> {
+        build::build(inputs)
+    }
+
+    /// The endpoint of a request; `captures` then holds the texts of the path's variables.
+    ///
     /// # Errors
     /// Why there is none.
     pub fn find(&self, verb: &Method, path: &str, captures: &mut Captures) -> Result<&Arc<Endpoint>, Miss> {
@@ -29,41 +65,33 @@ impl Gateway {
         Ok(self.endpoints.get(index).expect("there is an endpoint for each binding"))
     }
 
+    /// Every endpoint.
     #[must_use]
     pub fn endpoints(&self) -> &[Arc<Endpoint>] {
         &self.endpoints
     }
 
+    /// The routes.
     #[must_use]
     pub fn router(&self) -> &Router {
         &self.router
     }
 
+    /// What the endpoints were made from.
     #[must_use]
     pub fn schema(&self) -> &Schema {
         &self.schema
     }
 
+    /// Every upstream.
+    #[must_use]
+    pub fn upstreams(&self) -> &[Arc<Upstream>] {
+        &self.upstreams
+    }
+
+    /// Services that are described, but that no upstream serves.
     #[must_use]
     pub fn unserved(&self) -> &[String] {
         &self.unserved
-    }
-}
-
-/// A mistake in a configuration or its descriptors, and where it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// A file, with line and column where they are known; empty for the command line.
-    pub place: String,
-    /// What was found, what was expected, what to do.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if !self.place.is_empty() {
-            write!(formatter, "{}: ", self.place)?;
-        }
-        formatter.write_str(&self.message)
     }
 }

@@ -16,7 +16,7 @@ use crate::pb::google::api::http_rule::Pattern;
 use crate::schema::{
     Field, FieldIndex, FieldPath, Kind, Message, MessageId, Method, MethodId, Schema, Shape, WellKnown,
 };
-use crate::transcode::target::BodyTarget;
+use crate::transcode::bind::BodyTarget;
 
 use super::template::{PathTemplate, Variable};
 use super::{Mistake, RouteError, nearest};
@@ -111,7 +111,13 @@ pub fn bindings(
     for rule in configured {
         match select(schema, rule) {
             Ok(method) => drop(overrides.insert(method, rule)),
-            Err(error) => errors.push(error),
+            Err(mistake) => errors.push(RouteError {
+                place: rule.place.as_str().into(),
+                method: rule.selector.as_str().into(),
+                template: None,
+                column: None,
+                mistake,
+            }),
         }
     }
     let mut collected = Collected { schema, bindings: Vec::new(), errors };
@@ -135,17 +141,14 @@ pub fn bindings(
 }
 
 /// The method that a configured rule is for.
-fn select(schema: &Schema, rule: &ConfiguredRule) -> Result<MethodId, RouteError> {
+fn select(schema: &Schema, rule: &ConfiguredRule) -> Result<MethodId, Mistake> {
     let selector = rule.selector.as_str();
+    if selector.contains('*') {
+        return Err(Mistake::WildcardSelector(selector.into()));
+    }
     schema.find_method(selector).ok_or_else(|| {
-        let mistake = if selector.contains('*') {
-            Mistake::WildcardSelector(selector.into())
-        } else {
-            let names = schema.methods().iter().map(|method| &*method.full_name);
-            let suggestion = nearest::name(selector, names).map(Box::from);
-            Mistake::UnknownMethod { selector: selector.into(), suggestion }
-        };
-        RouteError { place: rule.place.as_str().into(), method: selector.into(), template: None, column: None, mistake }
+        let names = schema.methods().iter().map(|method| &*method.full_name);
+        Mistake::UnknownMethod { selector: selector.into(), suggestion: nearest::name(selector, names).map(Box::from) }
     })
 }
 

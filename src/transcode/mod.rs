@@ -6,9 +6,13 @@
 pub mod bind;
 pub mod decode;
 pub mod encode;
+pub mod http_body;
+pub mod mask;
 pub mod plan;
-pub mod target;
 
+mod fault;
+mod json;
+mod well_known;
 mod wire;
 
 /// How deep messages, objects and arrays may nest, in JSON and on the wire, also through `Any` and `Struct`.

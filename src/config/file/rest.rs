@@ -66,16 +66,16 @@ pub(crate) struct Level {
 pub(crate) struct Json {
     /// Field names: `json` for lowerCamelCase (or `json_name`), `proto` as they are in the `.proto` file.
     #[schemars(extend("default" = "json"))]
-    pub names: Option<FieldNames>,
+    pub names: Option<Names>,
     /// Enum values: `name` or `number`.
     #[schemars(extend("default" = "name"))]
-    pub enums: Option<EnumFormat>,
+    pub enums: Option<Enums>,
     /// 64-bit integers: `string`, or `number`, which JavaScript rounds beyond 2^53.
     #[schemars(extend("default" = "string"))]
-    pub int64: Option<Int64Format>,
+    pub int64: Option<Int64>,
     /// Fields at their defaults: `omit` or `emit`.
     #[schemars(extend("default" = "omit"))]
-    pub unset: Option<UnsetFields>,
+    pub unset: Option<Unset>,
     /// Spaces of indentation, up to 16; 0 prints on one line.
     #[schemars(extend("default" = 0), range(max = 16))]
     pub indent: Option<Placed<u8>>,
@@ -134,13 +134,13 @@ words! {
     /// `unknown_fields`.
     UnknownFields => transcode::decode::UnknownFields { Reject, Ignore }
     /// `json.names`.
-    FieldNames => transcode::encode::FieldNames { Json, Proto }
+    Names => transcode::encode::Names { Json, Proto }
     /// `json.enums`.
-    EnumFormat => transcode::encode::EnumFormat { Name, Number }
+    Enums => transcode::encode::Enums { Name, Number }
     /// `json.int64`.
-    Int64Format => transcode::encode::Int64Format { String, Number }
+    Int64 => transcode::encode::Int64 { String, Number }
     /// `json.unset`.
-    UnsetFields => transcode::encode::UnsetFields { Omit, Emit }
+    Unset => transcode::encode::Unset { Omit, Emit }
     /// `errors`.
     ErrorFormat => protocol::rest::error::ErrorFormat { Status, Problem }
     /// `stream`.
@@ -150,7 +150,7 @@ words! {
     /// `unannotated`.
     Unannotated => gateway::config::Unannotated { Expose, Hide }
     /// `trailing_slash`.
-    TrailingSlash => gateway::config::TrailingSlash { Strict, Ignore }
+    TrailingSlash => route::router::TrailingSlash { Strict, Ignore }
 }
 
 /// A [`Level`] without what a method can't say.

@@ -10,7 +10,7 @@ use crate::route::rule::{Binding, Source, Verb};
 use crate::route::template::{Extent, MAX_SEGMENTS, PathTemplate, Segment};
 use crate::schema::MethodId;
 use crate::status::Code;
-use crate::transcode::target::BodyTarget;
+use crate::transcode::bind::BodyTarget;
 
 use super::{Miss, Router, TrailingSlash};
 
@@ -467,6 +467,9 @@ fn every_combination_of_literal_and_wildcard_stays_bounded() {
     assert!(captures.visited() <= 2047, "{}", captures.visited());
 }
 
+/// How good a match is, the less the better: with its verb, then segment by segment.
+type Specificity = (bool, Vec<u8>);
+
 /// The written rules, template by template: the best that matches and has the method, or the methods of all.
 fn reference(routes: &[Binding], method: &Method, path: &str) -> String {
     let Some(decoded) = path[1..].split('/').map(decoded).collect::<Option<Vec<String>>>() else {
@@ -475,7 +478,7 @@ fn reference(routes: &[Binding], method: &Method, path: &str) -> String {
     if decoded.iter().any(|segment| segment == "." || segment == "..") {
         return "400".to_owned();
     }
-    let mut matching: Vec<((bool, Vec<u8>), usize, &Binding, String)> = Vec::new();
+    let mut matching: Vec<(Specificity, usize, &Binding, String)> = Vec::new();
     for binding in routes {
         if let Some((key, values)) = matches(&binding.template, path) {
             let rank = match &binding.verb {

@@ -9,7 +9,7 @@ use crate::route::RouteError;
 use crate::route::router::{Router, TrailingSlash};
 use crate::schema::load::SourceSet;
 use crate::schema::{FieldPath, MethodId, Schema};
-use crate::transcode::target::BodyTarget;
+use crate::transcode::bind::BodyTarget;
 
 use super::{Binding, ConfiguredRule, Source, Unannotated, bindings};
 
