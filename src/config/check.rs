@@ -5,13 +5,14 @@
 
 mod rest;
 
+use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use super::file::{self, File};
+use super::placed::{Named, Placed};
 use super::problem::did_you_mean;
 use super::problem::{Problems, Span};
-use super::reader::{Named, Placed};
 use super::tree::{Node, Value};
 use super::unit::Size;
 use super::{Config, Descriptors, ProtoSource, Runtime, upstream_address};
@@ -21,13 +22,19 @@ use crate::{gateway, server, upstream};
 /// What a request's header fields may be given: hyper needs the lower bound, and memory the upper.
 const HEADER_BYTES: std::ops::RangeInclusive<usize> = 8 << 10..=1 << 20;
 
+/// The most listeners: each has sockets and a task in every worker.
+const MAX_LISTENERS: usize = 64;
+
+/// The most upstreams that are asked for their descriptors.
+const MAX_REFLECTION: usize = 1024;
+
 /// The names under `upstreams`, also of those that have mistakes: they are not unknown.
-pub(crate) fn declared_upstreams(root: &Node) -> Vec<String> {
-    let Value::Map(root) = &root.value else { return Vec::new() };
+pub(crate) fn declared_upstreams(root: &Node) -> BTreeSet<String> {
+    let Value::Map(root) = &root.value else { return BTreeSet::new() };
     let upstreams = root.entries.iter().find(|entry| entry.key == "upstreams");
     match upstreams.map(|entry| &entry.value.value) {
         Some(Value::Map(upstreams)) => upstreams.entries.iter().map(|entry| entry.key.clone()).collect(),
-        _ => Vec::new(),
+        _ => BTreeSet::new(),
     }
 }
 
@@ -35,7 +42,7 @@ pub(crate) struct Check<'c> {
     /// What paths are relative to.
     pub folder: &'c Path,
     /// See [`declared_upstreams`].
-    pub declared: &'c [String],
+    pub declared: &'c BTreeSet<String>,
     /// How requests are logged where the file does not say it.
     pub access_log: AccessLog,
     pub problems: &'c mut Problems,
@@ -103,7 +110,10 @@ impl Check<'_> {
             return Some(vec![server::Config { name: "default".into(), address, limits }]);
         };
         let mut checked: Vec<server::Config> = Vec::new();
-        for (name, listener) in listeners {
+        if let Some((more, _)) = listeners.get(MAX_LISTENERS) {
+            self.problems.push(more.span, format!("`listeners` has more than {MAX_LISTENERS}"));
+        }
+        for (name, listener) in listeners.into_iter().take(MAX_LISTENERS) {
             let span = listener.address.span;
             let Some(address) = self.listener_address(&listener.address) else { continue };
             if let Some(other) = checked.iter().find(|other| other.address == address && !takes_any_port(&address)) {
@@ -166,12 +176,15 @@ impl Check<'_> {
 
     fn descriptors(&mut self, descriptors: file::Descriptors) -> Descriptors {
         let file::Descriptors { paths, proto, reflection } = descriptors;
-        for name in &reflection {
+        for name in reflection.iter().take(MAX_REFLECTION) {
             if !self.declared.contains(&name.value) {
                 let help = did_you_mean(&name.value, self.declared.iter().map(String::as_str));
                 let message = format!("there is no upstream `{}`", name.value);
                 self.problems.push_with_help(name.span, message, help);
             }
+        }
+        if let Some(more) = reflection.get(MAX_REFLECTION) {
+            self.problems.push(more.span, format!("`reflection` has more than {MAX_REFLECTION} upstreams"));
         }
         let proto = proto.into_iter().map(|source| self.proto_source(source)).collect();
         Descriptors {
@@ -194,7 +207,7 @@ impl Check<'_> {
     }
 
     fn upstreams(&mut self, upstreams: Named<file::Upstream>) -> Vec<upstream::Config> {
-        let mut owners: Vec<(String, String)> = Vec::new();
+        let mut owners: HashMap<String, String> = HashMap::new();
         let mut catch_all: Option<String> = None;
         let mut checked = Vec::new();
         for (name, upstream) in upstreams.0 {
@@ -217,7 +230,7 @@ impl Check<'_> {
         checked
     }
 
-    fn services_of(&mut self, name: &str, services: &[Placed<String>], owners: &mut Vec<(String, String)>) {
+    fn services_of(&mut self, name: &str, services: &[Placed<String>], owners: &mut HashMap<String, String>) {
         for service in services {
             if !is_service_pattern(&service.value) {
                 let message = format!(
@@ -228,13 +241,11 @@ impl Check<'_> {
                 self.problems.push(service.span, message);
                 continue;
             }
-            match owners.iter().find(|(pattern, _)| *pattern == service.value) {
-                Some((pattern, owner)) => {
-                    let message = format!("`{pattern}` is served by upstream `{owner}` already");
-                    self.problems.push(service.span, message);
-                }
-                None => owners.push((service.value.clone(), name.to_owned())),
+            if let Some(owner) = owners.get(&service.value) {
+                let message = format!("`{}` is served by upstream `{owner}` already", service.value);
+                self.problems.push(service.span, message);
             }
+            owners.entry(service.value.clone()).or_insert_with(|| name.to_owned());
         }
     }
 

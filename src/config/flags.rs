@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 
 use super::file::{self, Workers};
 use super::{Config, Descriptors, Error, Runtime, Surroundings, check, upstream_address};
@@ -34,7 +35,7 @@ pub struct Flags {
     pub upstream: Vec<String>,
 
     /// Ask the upstream for its descriptors, by gRPC server reflection.
-    #[arg(long, env = "LOCKGATE_REFLECT")]
+    #[arg(long, env = "LOCKGATE_REFLECT", value_parser = BoolishValueParser::new())]
     pub reflect: bool,
 
     /// Where to listen: `IP:PORT` or `unix:PATH`. [default: 127.0.0.1:8080]
@@ -224,3 +225,6 @@ fn parse_uri(uri: &str) -> Result<(Vec<Address>, Option<TlsConfig>), String> {
     let address = if has_port { authority.to_owned() } else { format!("{authority}:{default_port}") };
     Ok((vec![upstream_address::host_and_port(&address)?], tls))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ pub mod docs;
 pub mod effective;
 mod file;
 pub mod flags;
+mod placed;
 pub mod problem;
 mod reader;
 #[cfg(test)]

@@ -4,58 +4,24 @@
 //! it, and the rest is read again, until it reads or [`MAX_PROBLEMS`] were found. Scalars are read as what they are
 //! asked for: `port: 8080` as text, and an expanded variable as a number.
 
-use std::fmt;
-use std::marker::PhantomData;
+mod mistake;
 
-use serde::Serialize;
 use serde::de::value::StrDeserializer;
 use serde::de::{
-    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer,
-    MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+    self, DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Expected, IntoDeserializer, MapAccess,
+    SeqAccess, VariantAccess, Visitor,
 };
 
-use super::problem::{Problems, Span, did_you_mean};
-
-use super::tree::{Entry, Map, Node, Scalar, Value};
+use super::placed::PLACED;
+use super::problem::{Problems, Span};
+use super::tree::{Entry, Map, Node, Value};
+use mistake::{Kind, Mistake, ReadError, one_of};
 
 /// Mistakes after which the rest of a file is not looked at.
 pub(crate) const MAX_PROBLEMS: usize = 100;
 
-/// How much of a value a message quotes.
-const MAX_QUOTED_CHARS: usize = 60;
-
 /// Begins the keys that `file::shape` adds and messages don't mention.
 pub(crate) const SORTED: char = '$';
-
-/// A value that knows where it stands.
-#[derive(Clone, Debug)]
-pub(crate) struct Placed<T> {
-    pub value: T,
-    pub span: Span,
-}
-
-impl<T> Placed<T> {
-    /// A value that stands in no file.
-    pub(crate) fn unplaced(value: T) -> Self {
-        Self { value, span: Span::START }
-    }
-}
-
-impl<T: Serialize> Serialize for Placed<T> {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.value.serialize(serializer)
-    }
-}
-
-/// A mapping from names that users choose, in the order of the file.
-#[derive(Clone, Debug)]
-pub(crate) struct Named<T>(pub Vec<(Placed<String>, T)>);
-
-impl<T> Default for Named<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
 
 /// What can be read of `root`; `None` if nothing can.
 pub(crate) fn read<T: DeserializeOwned>(mut root: Node, problems: &mut Problems) -> Option<T> {
@@ -72,6 +38,7 @@ pub(crate) fn read<T: DeserializeOwned>(mut root: Node, problems: &mut Problems)
         if !cut(&mut root, &error.0.path) {
             return None;
         }
+        forgive_slip(&mut root, &error.0);
     }
     problems.push(Span::START, format!("the file has {MAX_PROBLEMS} mistakes or more; the rest was not looked at"));
     None
@@ -115,165 +82,13 @@ fn cut(root: &mut Node, path: &[usize]) -> bool {
     }
 }
 
-/// One mistake on its way up.
-#[derive(Debug)]
-pub(crate) struct ReadError(Box<Mistake>);
-
-#[derive(Debug)]
-struct Mistake {
-    kind: Kind,
-    /// The field that a struct lacks.
-    missing: Option<&'static str>,
-    span: Option<Span>,
-    /// The key whose value it is about.
-    key: Option<String>,
-    /// What stands there, as messages quote it.
-    found: Option<String>,
-    /// Indices of entries and elements, from the inside out.
-    path: Vec<usize>,
-}
-
-#[derive(Debug)]
-enum Kind {
-    Custom(String),
-    /// Something else stands there than this.
-    Expected(String),
-    UnknownKey {
-        key: String,
-        known: &'static [&'static str],
-    },
-    UnknownWord {
-        known: &'static [&'static str],
-    },
-    Missing(&'static str),
-}
-
-impl ReadError {
-    fn new(kind: Kind) -> Self {
-        Self(Box::new(Mistake { kind, missing: None, span: None, key: None, found: None, path: Vec::new() }))
-    }
-
-    /// Where it stands, unless something further inside has said so.
-    fn at(mut self, span: Span) -> Self {
-        self.0.span.get_or_insert(span);
-        self
-    }
-
-    fn at_node(mut self, node: &Node) -> Self {
-        if self.0.found.is_none() && self.0.path.is_empty() {
-            self.0.found = Some(quote(node));
-        }
-        self.at(node.span)
-    }
-
-    fn within(mut self, index: usize) -> Self {
-        self.0.path.push(index);
-        self
-    }
-
-    fn under(mut self, entry: &Entry) -> Self {
-        if self.0.missing.is_some() {
-            // What is missing has no place; the key that it is missing under does.
-            self.0.span.get_or_insert(entry.span);
-        }
-        if !entry.key.starts_with(SORTED) {
-            self.0.key.get_or_insert_with(|| entry.key.clone());
-        }
-        self.at_node(&entry.value)
-    }
-
-    /// Message and help.
-    fn describe(&self) -> (String, Option<String>) {
-        let found = self.0.found.as_deref().unwrap_or("nothing");
-        let of_key = self.0.key.as_ref().map(|key| format!(" for `{key}`")).unwrap_or_default();
-        match &self.0.kind {
-            Kind::Custom(message) => (message.clone(), None),
-            Kind::Expected(expected) => (format!("found {found}{of_key}, expected {expected}"), None),
-            Kind::UnknownWord { known } => {
-                let word = found.trim_matches('`');
-                let message = format!("found {found}{of_key}, expected {}", one_of(known));
-                (message, did_you_mean(word, known.iter().copied()))
-            }
-            Kind::UnknownKey { key, known } => {
-                let message = match &self.0.key {
-                    Some(parent) => format!("unknown key `{key}` under `{parent}`, expected {}", one_of(known)),
-                    None => format!("unknown key `{key}`, expected {}", one_of(known)),
-                };
-                (message, did_you_mean(key, known.iter().copied()))
-            }
-            Kind::Missing(field) => match &self.0.key {
-                Some(key) => (format!("the key `{field}` is missing under `{key}`"), None),
-                None => (format!("the key `{field}` is missing"), None),
-            },
-        }
-    }
-}
-
-fn one_of(known: &[&str]) -> String {
-    match known {
-        [] => "none".to_owned(),
-        [one] => format!("`{one}`"),
-        [first @ .., last] => {
-            let first: Vec<_> = first.iter().map(|word| format!("`{word}`")).collect();
-            format!("{} or `{last}`", first.join(", "))
-        }
-    }
-}
-
-/// A node as messages show it.
-pub(crate) fn quote(node: &Node) -> String {
-    match &node.value {
-        Value::Null => "no value".to_owned(),
-        Value::Scalar(scalar) => quote_scalar(scalar),
-        Value::List(_) => "a list".to_owned(),
-        Value::Map(_) => "a mapping".to_owned(),
-    }
-}
-
-fn quote_scalar(scalar: &Scalar) -> String {
-    let text = scalar.written.as_deref().unwrap_or(&scalar.text);
-    let mut quoted: String =
-        text.chars().take(MAX_QUOTED_CHARS).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(MAX_QUOTED_CHARS).is_some() {
-        quoted.push('…');
-    }
-    format!("`{quoted}`")
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.describe().0)
-    }
-}
-
-impl std::error::Error for ReadError {}
-
-impl de::Error for ReadError {
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        Self::new(Kind::Custom(message.to_string()))
-    }
-
-    // What was found is known better here than by those who raise these: see `at_node`.
-    fn invalid_type(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(Kind::Expected(expected.to_string()))
-    }
-
-    fn invalid_value(_: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(Kind::Expected(expected.to_string()))
-    }
-
-    fn unknown_variant(_: &str, known: &'static [&'static str]) -> Self {
-        Self::new(Kind::UnknownWord { known })
-    }
-
-    fn unknown_field(field: &str, known: &'static [&'static str]) -> Self {
-        Self::new(Kind::UnknownKey { key: field.to_owned(), known })
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        let mut error = Self::new(Kind::Missing(field));
-        error.0.missing = Some(field);
-        error
+/// A key that was misspelt is not missing as well.
+fn forgive_slip(root: &mut Node, mistake: &Mistake) {
+    let Kind::UnknownKey { key, known } = &mistake.kind else { return };
+    let meant = crate::route::nearest::name(key, known.iter().copied());
+    let parent = mistake.path.get(1..).and_then(|path| node_at(root, path));
+    if let (Some(meant), Some(Node { value: Value::Map(map), .. })) = (meant, parent) {
+        map.lost.push(meant.to_owned());
     }
 }
 
@@ -282,9 +97,6 @@ impl de::Error for ReadError {
 struct Reader<'de> {
     node: &'de Node,
 }
-
-/// The name by which [`Placed`] asks for a place.
-const PLACED: &str = "$placed";
 
 impl<'de> Reader<'de> {
     fn expected(self, expected: &dyn Expected) -> ReadError {
@@ -508,7 +320,7 @@ impl<'de> VariantAccess<'de> for Word<'de> {
     }
 }
 
-/// Hands a [`Placed`] its place, four numbers, and then its value.
+/// Hands a `Placed` its place, four numbers, and then its value.
 struct PlaceAccess<R> {
     span: Span,
     step: u8,
@@ -528,55 +340,5 @@ impl<'de, R: Deserializer<'de, Error = ReadError> + Copy> SeqAccess<'de> for Pla
             5 => seed.deserialize(self.value).map(Some),
             _ => Ok(None),
         }
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Placed<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_newtype_struct(PLACED, PlacedVisitor(PhantomData))
-    }
-}
-
-struct PlacedVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for PlacedVisitor<T> {
-    type Value = Placed<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value with its place")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Placed<T>, A::Error> {
-        let incomplete = || de::Error::custom("a value lacks its place");
-        let line = seq.next_element()?.ok_or_else(incomplete)?;
-        let column = seq.next_element()?.ok_or_else(incomplete)?;
-        let start = seq.next_element()?.ok_or_else(incomplete)?;
-        let len = seq.next_element()?.ok_or_else(incomplete)?;
-        let value = seq.next_element()?.ok_or_else(incomplete)?;
-        Ok(Placed { value, span: Span { line, column, start, len } })
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Named<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(NamedVisitor(PhantomData))
-    }
-}
-
-struct NamedVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for NamedVisitor<T> {
-    type Value = Named<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a mapping")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Named<T>, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Named(entries))
     }
 }

@@ -14,6 +14,10 @@ use super::problem::{Problems, Span};
 /// The largest file that is read.
 pub(crate) const MAX_FILE_BYTES: usize = 4 << 20;
 
+/// How deep a file may nest; ours nest half as deep. In a build for development each level takes some 30 KiB of stack,
+/// and a reload has a thread's 2 MiB.
+const MAX_DEPTH: usize = 16;
+
 /// Nodes that aliases may repeat.
 const MAX_REPEATED_NODES: usize = 100_000;
 
@@ -79,6 +83,10 @@ pub(crate) fn parse(text: &str, problems: &mut Problems) -> Option<Node> {
         non_finite_float_policy: serde_saphyr::options::NonFiniteFloatPolicy::AsString,
         with_snippet: false,
     };
+    let mut budget = serde_saphyr::Budget::default();
+    budget.max_depth = MAX_DEPTH;
+    budget.flow_nesting_limit = MAX_DEPTH;
+    options.budget = Some(budget);
     options.alias_limits.max_total_replayed_events = MAX_REPEATED_NODES;
     match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options) {
         Ok(raw) => Some(Reading { text, problems }.node(raw)),

@@ -217,3 +217,6 @@ fn time_schema() -> Schema {
         "pattern": format!(r"^[0-9]+(\.[0-9]+)? *(us|ms|s|m|h|d)$|{VARIABLE}")
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::problem::{Problems, Span};
-use super::tree::{Node, Scalar, ScalarKind, Value};
+use super::tree::{Map, Node, Scalar, ScalarKind, Value};
 
 /// What all values of one file may grow to.
 const MAX_EXPANDED_BYTES: usize = 16 << 20;
@@ -23,8 +23,17 @@ impl Variables<'_> {
     /// Expands every value below `node`.
     pub(crate) fn expand(&self, node: &mut Node, problems: &mut Problems) {
         let mut expansion = Expansion { variables: self, problems, left: MAX_EXPANDED_BYTES };
-        expansion.node(node);
+        if expansion.node(node) == Fate::Cut {
+            node.value = Value::Null;
+        }
     }
+}
+
+/// What becomes of a node: one that can't expand is cut, lest its value be called wrong as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Keep,
+    Cut,
 }
 
 struct Expansion<'v, 'e, 'p> {
@@ -35,22 +44,35 @@ struct Expansion<'v, 'e, 'p> {
 
 impl Expansion<'_, '_, '_> {
     /// Recursion is as deep as the parser's budget lets files nest.
-    fn node(&mut self, node: &mut Node) {
+    fn node(&mut self, node: &mut Node) -> Fate {
         match &mut node.value {
             Value::Null => {}
-            Value::Scalar(scalar) => self.scalar(node.span, scalar),
-            Value::List(list) => list.iter_mut().for_each(|element| self.node(element)),
-            Value::Map(map) => map.entries.iter_mut().for_each(|entry| self.node(&mut entry.value)),
+            Value::Scalar(scalar) => return self.scalar(node.span, scalar),
+            Value::List(list) => list.retain_mut(|element| self.node(element) == Fate::Keep),
+            Value::Map(Map { entries, lost }) => entries.retain_mut(|entry| {
+                let fate = self.node(&mut entry.value);
+                if fate == Fate::Cut {
+                    lost.push(entry.key.clone());
+                }
+                fate == Fate::Keep
+            }),
         }
+        Fate::Keep
     }
 
-    fn scalar(&mut self, span: Span, scalar: &mut Scalar) {
+    fn scalar(&mut self, span: Span, scalar: &mut Scalar) -> Fate {
         if scalar.kind != ScalarKind::Text || !scalar.text.contains("${") {
-            return;
+            return Fate::Keep;
         }
         match self.text(&scalar.text) {
-            Ok(expanded) => scalar.written = Some(std::mem::replace(&mut scalar.text, expanded)),
-            Err(message) => self.problems.push(span, message),
+            Ok(expanded) => {
+                scalar.written = Some(std::mem::replace(&mut scalar.text, expanded));
+                Fate::Keep
+            }
+            Err(message) => {
+                self.problems.push(span, message);
+                Fate::Cut
+            }
         }
     }
 

@@ -7,8 +7,8 @@ use http::StatusCode;
 use super::{Check, is_full_name, is_identifier};
 use crate::call::settings::Overrides;
 use crate::config::file;
+use crate::config::placed::{Named, Placed};
 use crate::config::problem::Span;
-use crate::config::reader::{Named, Placed};
 use crate::gateway;
 use crate::pb::google::api::http_rule::Pattern;
 use crate::pb::google::api::{CustomHttpPattern, HttpRule};
@@ -16,6 +16,9 @@ use crate::protocol::metadata::HeaderRules;
 
 /// The widest indentation of JSON.
 const MAX_INDENT: u8 = 16;
+
+/// The most entries of a list of headers; each is compared with every header of a request.
+const MAX_HEADERS: usize = 256;
 
 /// The header lists in force at a level.
 #[derive(Clone, Default)]
@@ -26,8 +29,8 @@ struct Lists {
 
 #[derive(Clone, Default)]
 struct Direction {
-    allow: Option<Vec<String>>,
-    deny: Vec<String>,
+    allow: Option<Arc<[String]>>,
+    deny: Arc<[String]>,
 }
 
 impl Check<'_> {
@@ -139,6 +142,9 @@ impl Check<'_> {
 
     fn header_rules(&mut self, lists: Option<file::HeaderLists>, above: &mut Direction) -> Option<Arc<HeaderRules>> {
         let file::HeaderLists { allow, deny } = lists?;
+        for more in [&allow, &deny].into_iter().flatten().filter_map(|list| list.get(MAX_HEADERS)) {
+            self.problems.push(more.span, format!("the list has more than {MAX_HEADERS} headers"));
+        }
         for name in allow.iter().chain(&deny).flatten() {
             let entry = std::slice::from_ref(&name.value);
             if HeaderRules::compile(None, entry).is_err() {
@@ -149,9 +155,11 @@ impl Check<'_> {
                 self.problems.push(name.span, message);
             }
         }
-        let names = |list: Vec<Placed<String>>| list.into_iter().map(|name| name.value).collect();
+        let names = |list: Vec<Placed<String>>| list.into_iter().map(|name| name.value).collect::<Arc<[String]>>();
         above.allow = allow.map(names).or(above.allow.take());
-        above.deny = deny.map_or_else(|| std::mem::take(&mut above.deny), names);
+        if let Some(deny) = deny {
+            above.deny = names(deny);
+        }
         // Names that are none have been told of, each with its place.
         HeaderRules::compile(above.allow.as_deref(), &above.deny).ok().map(Arc::new)
     }

@@ -38,17 +38,23 @@ impl<'s> Reference<'s> {
             let description = one_line(mapping.get("description"));
             self.text.push_str(&format!("\n### `{path}`\n\n{description}\n"));
         }
-        self.text.push_str("\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n");
+        let properties = mapping.get("properties").and_then(Value::as_object).into_iter().flatten();
+        // What services and methods say is what `defaults` says, and told there.
+        let shared = self.shares_settings(mapping);
+        let more = mapping.get("additionalProperties").filter(|more| more.is_object());
+        if !shared || more.is_some() {
+            self.text.push_str("\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n");
+        }
         let required: Vec<&str> =
             mapping.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        for (key, value) in mapping.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        for (key, value) in properties.filter(|_| !shared) {
             let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
             let kind = self.kind(value, &path, &mut below);
             let default = default(value, required.contains(&key.as_str()));
             let meaning = one_line(value.get("description"));
             self.text.push_str(&format!("| `{key}` | {} | {default} | {} |\n", cell(&kind), cell(&meaning)));
         }
-        if let Some(more) = mapping.get("additionalProperties").filter(|more| more.is_object()) {
+        if let Some(more) = more {
             let path = format!("{path}.<Method>");
             let kind = self.kind(more, &path, &mut below);
             self.text.push_str(&format!("| `<Method>` | {} | | A method's name: how it is served. |\n", cell(&kind)));
@@ -56,6 +62,14 @@ impl<'s> Reference<'s> {
         for Section { path, mapping } in below {
             self.section(&path, mapping);
         }
+    }
+
+    /// Whether these are the settings of methods once more, under another name.
+    fn shares_settings(&self, mapping: &Value) -> bool {
+        let settings = self.schema.pointer("/$defs/Level");
+        let keys = |mapping: &Value| mapping.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+        let known = settings.map(keys).unwrap_or_default();
+        settings != Some(mapping) && keys(mapping).keys().all(|key| known.contains_key(key))
     }
 
     /// What a value is, in a word; mappings are noted for sections of their own.

@@ -9,7 +9,7 @@ mod upstream;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::reader::{Named, Placed};
+use super::placed::{Named, Placed};
 use super::unit::{Count, Size, Time, Timeout};
 use crate::server;
 
@@ -106,8 +106,12 @@ pub(crate) enum Admin {
 #[serde(deny_unknown_fields)]
 pub(crate) struct AdminServer {
     /// `IP:PORT`. It has no authentication: keep it on loopback or in a network of your own.
-    #[schemars(extend("default" = DEFAULT_ADMIN))]
+    #[serde(default = "default_admin")]
     pub address: Placed<String>,
+}
+
+fn default_admin() -> Placed<String> {
+    Placed::unplaced(DEFAULT_ADMIN.to_owned())
 }
 
 /// The process.
@@ -118,7 +122,7 @@ pub(crate) struct Runtime {
     pub workers: Workers,
     /// After SIGTERM, how long new connections are still accepted while `/readyz` already says 503.
     pub grace: Time,
-    /// After that, how long calls in flight may go on until they are cut.
+    /// After `grace`, how long calls in flight may go on until they are cut.
     pub drain: Time,
 }
 

@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as JsonValue;
 
-use crate::config::reader::{Named, Placed};
+use crate::config::placed::{Named, Placed};
 use crate::config::tree::{Entry, Map, Node, Value};
 use crate::config::unit::Timeout;
 
@@ -173,7 +173,10 @@ impl JsonSchema for MethodLevel {
         if let Some(JsonValue::Object(properties)) = schema.get_mut("properties") {
             properties.retain(|key, _| key != "unannotated" && key != "trailing_slash");
         }
-        schema.insert("description".into(), "How one method is served.".into());
+        schema.insert(
+            "description".into(),
+            "How one method is served: the keys of `defaults` but `unannotated` and `trailing_slash`.".into(),
+        );
         schema
     }
 }
@@ -196,7 +199,10 @@ impl JsonSchema for Service {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let mut schema = Level::json_schema(generator);
         schema.insert("additionalProperties".into(), generator.subschema_for::<MethodLevel>().into());
-        schema.insert("description".into(), "How the methods of one service are served.".into());
+        schema.insert(
+            "description".into(),
+            "How the methods of one service are served: the keys of `defaults`, and names of methods.".into(),
+        );
         schema
     }
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::config::reader::Placed;
+use crate::config::placed::Placed;
 use crate::config::unit::{Count, Size, Timeout};
 use crate::upstream::config;
 
