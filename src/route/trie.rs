@@ -6,11 +6,12 @@
 //! many routes there are; many routes with wildcards at the same places share their nodes. No path, however long, makes
 //! a lookup go deeper than the longest template ([`MAX_SEGMENTS`](super::template::MAX_SEGMENTS)).
 
-use std::collections::HashMap;
+use std::num::NonZeroU32;
 
-use foldhash::fast::FixedState;
+use smallvec::SmallVec;
 
 use super::captures::{LastSegment, SplitPath};
+use super::edges::Edges;
 use super::rule::Verb;
 use super::template::Segment;
 
@@ -18,25 +19,28 @@ use super::template::Segment;
 #[derive(Debug)]
 pub(super) struct Trie {
     nodes: Vec<Node>,
+    edges: Edges,
+    /// The first is empty, and stands for none.
+    endpoints: Vec<Endpoint>,
 }
 
 /// What follows after the same first segments.
 #[derive(Debug, Default)]
 struct Node {
-    /// The child behind each literal; the keys are ours, so that a fixed hash is safe.
-    literals: HashMap<Box<str>, usize, FixedState>,
+    /// Whether literals lead on from here, by [`Trie::edges`].
+    literals: bool,
     /// The child behind `*`.
-    one: Option<usize>,
-    /// The templates that end here.
-    end: Endpoint,
+    one: Option<NonZeroU32>,
+    /// The templates that end here, in [`Trie::endpoints`].
+    end: u32,
     /// The templates that end in `**` here.
-    rest: Endpoint,
+    rest: u32,
 }
 
 /// The bindings of one template shape, by their HTTP method.
 #[derive(Debug, Default)]
 pub(super) struct Endpoint {
-    bindings: Vec<(Verb, usize)>,
+    bindings: SmallVec<[(Verb, u32); 1]>,
 }
 
 /// One walk through the trie.
@@ -52,7 +56,7 @@ pub(super) struct Walk<'a, V> {
 
 impl Default for Trie {
     fn default() -> Self {
-        Self { nodes: vec![Node::default()] }
+        Self { nodes: vec![Node::default()], edges: Edges::default(), endpoints: vec![Endpoint::default()] }
     }
 }
 
@@ -61,23 +65,56 @@ impl Trie {
     pub(super) fn insert(&mut self, segments: &[Segment], verb: &Verb, binding: usize) -> Result<(), usize> {
         let mut position = 0;
         for segment in segments {
-            let fresh = self.nodes.len();
-            let node = self.node_mut(position);
-            let child = match segment {
-                Segment::Literal(text) => *node.literals.entry(text.clone()).or_insert(fresh),
-                Segment::One => *node.one.get_or_insert(fresh),
-                Segment::Rest => return node.rest.insert(verb, binding),
+            position = match segment {
+                Segment::Literal(text) => self.literal_child(position, text),
+                Segment::One => self.one_child(position),
+                Segment::Rest => return self.endpoint(position, |node| &mut node.rest).insert(verb, binding),
             };
-            if child == fresh {
-                self.nodes.push(Node::default());
-            }
-            position = child;
         }
-        self.node_mut(position).end.insert(verb, binding)
+        self.endpoint(position, |node| &mut node.end).insert(verb, binding)
     }
 
-    fn node_mut(&mut self, position: usize) -> &mut Node {
-        self.nodes.get_mut(position).expect("positions are made for the nodes of their trie")
+    fn literal_child(&mut self, parent: u32, text: &str) -> u32 {
+        if let Some(child) = self.edges.find(parent, text) {
+            return child.get();
+        }
+        let child = self.push_node();
+        self.edges.insert(parent, text, child);
+        self.node_mut(parent).literals = true;
+        child.get()
+    }
+
+    fn one_child(&mut self, parent: u32) -> u32 {
+        if let Some(child) = self.node_mut(parent).one {
+            return child.get();
+        }
+        let child = self.push_node();
+        self.node_mut(parent).one = Some(child);
+        child.get()
+    }
+
+    fn push_node(&mut self) -> NonZeroU32 {
+        let position = u32::try_from(self.nodes.len()).ok().and_then(NonZeroU32::new);
+        self.nodes.push(Node::default());
+        position.expect("there is a root, and there are less than 2^32 nodes")
+    }
+
+    /// The endpoint that a node holds at this place, made if there is none.
+    fn endpoint(&mut self, position: u32, place: impl FnOnce(&mut Node) -> &mut u32) -> &mut Endpoint {
+        let fresh = u32::try_from(self.endpoints.len()).expect("there are less than 2^32 endpoints");
+        let held = place(self.node_mut(position));
+        if *held == 0 {
+            *held = fresh;
+        }
+        let held = *held;
+        if held == fresh {
+            self.endpoints.push(Endpoint::default());
+        }
+        self.endpoints.get_mut(held as usize).expect("nodes hold positions of endpoints")
+    }
+
+    fn node_mut(&mut self, position: u32) -> &mut Node {
+        self.nodes.get_mut(position as usize).expect("positions are made for the nodes of their trie")
     }
 
     /// Walks through every node that matches until `walk.visit` returns a binding.
@@ -86,36 +123,38 @@ impl Trie {
     }
 
     /// Recursion is bounded by the depth of the trie.
-    fn step<V>(&self, walk: &mut Walk<'_, V>, position: usize, depth: usize) -> Option<usize>
+    fn step<V>(&self, walk: &mut Walk<'_, V>, position: u32, depth: usize) -> Option<usize>
     where
         V: FnMut(&Endpoint) -> Option<usize>,
     {
-        let node = self.nodes.get(position)?;
+        let node = self.nodes.get(position as usize)?;
         walk.visited += 1;
         if depth == walk.path.count() {
-            return walk.offer(&node.end).or_else(|| walk.offer(&node.rest));
+            return self.offer(walk, node.end).or_else(|| self.offer(walk, node.rest));
         }
-        if !node.literals.is_empty()
-            && let Some(&child) = node.literals.get(walk.path.text(walk.raw, depth, walk.last))
-            && let Some(found) = self.step(walk, child, depth + 1)
+        if node.literals
+            && let Some(child) = self.edges.find(position, walk.path.text(walk.raw, depth, walk.last))
+            && let Some(found) = self.step(walk, child.get(), depth + 1)
         {
             return Some(found);
         }
-        node.one.and_then(|child| self.step(walk, child, depth + 1)).or_else(|| walk.offer(&node.rest))
+        node.one.and_then(|child| self.step(walk, child.get(), depth + 1)).or_else(|| self.offer(walk, node.rest))
     }
-}
 
-impl<V: FnMut(&Endpoint) -> Option<usize>> Walk<'_, V> {
-    fn offer(&mut self, endpoint: &Endpoint) -> Option<usize> {
-        if endpoint.bindings.is_empty() { None } else { (self.visit)(endpoint) }
+    fn offer<V>(&self, walk: &mut Walk<'_, V>, endpoint: u32) -> Option<usize>
+    where
+        V: FnMut(&Endpoint) -> Option<usize>,
+    {
+        if endpoint == 0 { None } else { (walk.visit)(self.endpoints.get(endpoint as usize)?) }
     }
 }
 
 impl Endpoint {
     fn insert(&mut self, verb: &Verb, binding: usize) -> Result<(), usize> {
         if let Some((_, earlier)) = self.bindings.iter().find(|(known, _)| known == verb) {
-            return Err(*earlier);
+            return Err(*earlier as usize);
         }
+        let binding = u32::try_from(binding).expect("there are less than 2^32 bindings");
         self.bindings.push((verb.clone(), binding));
         Ok(())
     }
@@ -128,11 +167,11 @@ impl Endpoint {
         of(method)
             .or_else(|| if method == http::Method::HEAD { of(&http::Method::GET) } else { None })
             .or_else(|| self.bindings.iter().find(|(verb, _)| *verb == Verb::Any))
-            .map(|&(_, binding)| binding)
+            .map(|&(_, binding)| binding as usize)
     }
 
     /// Every binding, whatever its HTTP method.
     pub(super) fn bindings(&self) -> impl Iterator<Item = usize> {
-        self.bindings.iter().map(|&(_, binding)| binding)
+        self.bindings.iter().map(|&(_, binding)| binding as usize)
     }
 }
