@@ -9,39 +9,37 @@ use std::num::NonZeroU32;
 
 use foldhash::fast::FixedState;
 
+/// The longest literal that is kept in its edge; few are longer.
+const INLINE: usize = 14;
+
 /// The edges of one trie.
 #[derive(Debug, Default)]
 pub(super) struct Edges {
     /// A power of two, at least twice the number of edges.
     slots: Vec<Option<Edge>>,
     count: usize,
-    /// All literals, one behind the other.
-    text: String,
+    /// The literals that are longer than [`INLINE`], one behind the other.
+    long: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Edge {
-    /// Of parent and text; it nearly always tells two edges apart without a look at their texts.
-    hash: u32,
     parent: u32,
-    start: u32,
-    end: u32,
     /// The root is nobody's child.
     child: NonZeroU32,
+    len: u16,
+    /// The literal, or where it begins in [`Edges::long`].
+    text: [u8; INLINE],
 }
 
 impl Edges {
     /// The child behind this text.
     pub(super) fn find(&self, parent: u32, text: &str) -> Option<NonZeroU32> {
-        let hash = hash(parent, text);
         let mask = self.slots.len().wrapping_sub(1);
-        let mut position = hash as usize & mask;
+        let mut position = hash(parent, text.as_bytes()) & mask;
         // At least half of the slots are free, so that this ends.
         while let Some(Some(edge)) = self.slots.get(position) {
-            if edge.hash == hash
-                && edge.parent == parent
-                && self.text.get(edge.start as usize..edge.end as usize) == Some(text)
-            {
+            if edge.parent == parent && self.text(edge) == text.as_bytes() {
                 return Some(edge.child);
             }
             position = (position + 1) & mask;
@@ -54,16 +52,31 @@ impl Edges {
         if 2 * (self.count + 1) > self.slots.len() {
             self.grow();
         }
-        let hash = hash(parent, text);
-        let start = offset(self.text.len());
-        self.text.push_str(text);
-        self.place(Edge { hash, parent, start, end: offset(self.text.len()), child });
+        let len = u16::try_from(text.len()).expect("a template has at most 4096 bytes");
+        let mut edge = Edge { parent, child, len, text: [0; INLINE] };
+        if text.len() <= INLINE {
+            edge.text.iter_mut().zip(text.bytes()).for_each(|(to, from)| *to = from);
+        } else {
+            let start = u32::try_from(self.long.len()).expect("templates hold less than 4 GiB of text");
+            edge.text.iter_mut().zip(start.to_le_bytes()).for_each(|(to, from)| *to = from);
+            self.long.extend_from_slice(text.as_bytes());
+        }
+        self.place(edge);
         self.count += 1;
+    }
+
+    fn text<'e>(&'e self, edge: &'e Edge) -> &'e [u8] {
+        let len = usize::from(edge.len);
+        if let Some(text) = edge.text.get(..len) {
+            return text;
+        }
+        let start = edge.text.first_chunk().map_or(0, |start| u32::from_le_bytes(*start) as usize);
+        self.long.get(start..start + len).unwrap_or_default()
     }
 
     fn place(&mut self, edge: Edge) {
         let mask = self.slots.len() - 1;
-        let mut position = edge.hash as usize & mask;
+        let mut position = hash(edge.parent, self.text(&edge)) & mask;
         while let Some(Some(_)) = self.slots.get(position) {
             position = (position + 1) & mask;
         }
@@ -79,11 +92,10 @@ impl Edges {
     }
 }
 
-fn hash(parent: u32, text: &str) -> u32 {
-    let hash = FixedState::default().hash_one((parent, text));
-    u32::try_from(hash & u64::from(u32::MAX)).expect("32 bits fit")
+fn hash(parent: u32, text: &[u8]) -> usize {
+    // The upper half may go: a table has less than 2^32 slots.
+    FixedState::default().hash_one((parent, text)) as usize
 }
 
-fn offset(len: usize) -> u32 {
-    u32::try_from(len).expect("templates hold less than 4 GiB of text")
-}
+#[cfg(test)]
+mod tests;

@@ -8,13 +8,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::FixedState;
 use http::{HeaderValue, Method};
-use smallvec::SmallVec;
 
 use crate::status::Status;
 
 use super::captures::{Captures, LastSegment, Matchable, Take};
 use super::rule::{Binding, Verb};
-use super::trie::{Endpoint, Trie, Walk};
+use super::trie::{Endpoint, Entry, Trie, Walk};
 use super::{Mistake, RouteError, nearest};
 
 /// How many bindings [`Router::nearest`] names.
@@ -27,8 +26,6 @@ const COMMON: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PU
 #[derive(Debug)]
 pub struct Router {
     bindings: Box<[Binding]>,
-    /// What the variables of each binding take, close together for the processor's caches.
-    takes: Box<[SmallVec<[Take; 4]>]>,
     /// The templates without a verb.
     plain: Trie,
     /// The templates with a verb, by the verb.
@@ -67,18 +64,19 @@ impl Router {
         let mut plain = Trie::default();
         let mut verbs: HashMap<Box<str>, Trie, FixedState> = HashMap::default();
         let mut errors = Vec::new();
-        for (index, binding) in bindings.iter().enumerate() {
+        for (position, binding) in (0..).zip(&bindings) {
             let trie = match binding.template.verb() {
                 Some(verb) => verbs.entry(verb.into()).or_default(),
                 None => &mut plain,
             };
-            if let Err(earlier) = trie.insert(binding.template.segments(), &binding.verb, index) {
-                errors.extend(bindings.get(earlier).map(|earlier| conflict(binding, earlier)));
+            let takes = binding.template.variables().iter().map(Take::of).collect();
+            let entry = Entry { verb: binding.verb.clone(), binding: position, takes };
+            if let Err(earlier) = trie.insert(binding.template.segments(), entry) {
+                errors.extend(bindings.get(earlier as usize).map(|earlier| conflict(binding, earlier)));
             }
         }
         if errors.is_empty() {
-            let takes = bindings.iter().map(|it| it.template.variables().iter().map(Take::of).collect()).collect();
-            Ok(Self { bindings: bindings.into(), takes, plain, verbs, trailing_slash })
+            Ok(Self { bindings: bindings.into(), plain, verbs, trailing_slash })
         } else {
             Err(errors)
         }
@@ -108,8 +106,8 @@ impl Router {
         {
             return Err(Miss::Bad(refusal));
         }
-        captures.fill(raw, self.takes.get(found).expect("the tries hold positions of bindings"), last);
-        Ok(found)
+        captures.fill(raw, &found.takes, last);
+        Ok(found.binding as usize)
     }
 
     /// Every binding whose template matches, whatever its HTTP method, best first.
@@ -162,13 +160,13 @@ impl Router {
         }
     }
 
-    /// Offers every endpoint that matches, best first, until `visit` takes a binding.
-    fn walk(
-        &self,
+    /// Offers every endpoint that matches, best first, until `visit` takes an entry.
+    fn walk<'r>(
+        &'r self,
         raw: &str,
         captures: &mut Captures,
-        visit: impl FnMut(&Endpoint) -> Option<usize>,
-    ) -> Option<(usize, LastSegment)> {
+        visit: impl FnMut(&'r Endpoint) -> Option<&'r Entry>,
+    ) -> Option<(&'r Entry, LastSegment)> {
         let last = LastSegment::BeforeVerb;
         let mut walk = Walk { path: &captures.path, raw, last, visit, visited: 0 };
         let with_verb = if self.verbs.is_empty() { None } else { captures.path.verb(raw) };

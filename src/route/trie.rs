@@ -10,7 +10,7 @@ use std::num::NonZeroU32;
 
 use smallvec::SmallVec;
 
-use super::captures::{LastSegment, SplitPath};
+use super::captures::{LastSegment, SplitPath, Take};
 use super::edges::Edges;
 use super::rule::Verb;
 use super::template::Segment;
@@ -40,7 +40,17 @@ struct Node {
 /// The bindings of one template shape, by their HTTP method.
 #[derive(Debug, Default)]
 pub(super) struct Endpoint {
-    bindings: SmallVec<[(Verb, u32); 1]>,
+    entries: SmallVec<[Entry; 1]>,
+}
+
+/// A binding as far as a lookup needs it.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) verb: Verb,
+    /// Its position in the router's list.
+    pub(super) binding: u32,
+    /// What its variables take.
+    pub(super) takes: SmallVec<[Take; 4]>,
 }
 
 /// One walk through the trie.
@@ -48,7 +58,7 @@ pub(super) struct Walk<'a, V> {
     pub(super) path: &'a SplitPath,
     pub(super) raw: &'a str,
     pub(super) last: LastSegment,
-    /// Called with every endpoint that matches, best first, until it returns a binding.
+    /// Called with every endpoint that matches, best first, until it takes an entry.
     pub(super) visit: V,
     /// The nodes seen so far.
     pub(super) visited: usize,
@@ -62,16 +72,16 @@ impl Default for Trie {
 
 impl Trie {
     /// Adds a binding. Where one with the same segments and the same HTTP method is there already, it is returned.
-    pub(super) fn insert(&mut self, segments: &[Segment], verb: &Verb, binding: usize) -> Result<(), usize> {
+    pub(super) fn insert(&mut self, segments: &[Segment], entry: Entry) -> Result<(), u32> {
         let mut position = 0;
         for segment in segments {
             position = match segment {
                 Segment::Literal(text) => self.literal_child(position, text),
                 Segment::One => self.one_child(position),
-                Segment::Rest => return self.endpoint(position, |node| &mut node.rest).insert(verb, binding),
+                Segment::Rest => return self.endpoint(position, |node| &mut node.rest).insert(entry),
             };
         }
-        self.endpoint(position, |node| &mut node.end).insert(verb, binding)
+        self.endpoint(position, |node| &mut node.end).insert(entry)
     }
 
     fn literal_child(&mut self, parent: u32, text: &str) -> u32 {
@@ -117,15 +127,18 @@ impl Trie {
         self.nodes.get_mut(position as usize).expect("positions are made for the nodes of their trie")
     }
 
-    /// Walks through every node that matches until `walk.visit` returns a binding.
-    pub(super) fn walk<V: FnMut(&Endpoint) -> Option<usize>>(&self, walk: &mut Walk<'_, V>) -> Option<usize> {
+    /// Walks through every node that matches until `walk.visit` takes an entry.
+    pub(super) fn walk<'t, V>(&'t self, walk: &mut Walk<'_, V>) -> Option<&'t Entry>
+    where
+        V: FnMut(&'t Endpoint) -> Option<&'t Entry>,
+    {
         self.step(walk, 0, 0)
     }
 
     /// Recursion is bounded by the depth of the trie.
-    fn step<V>(&self, walk: &mut Walk<'_, V>, position: u32, depth: usize) -> Option<usize>
+    fn step<'t, V>(&'t self, walk: &mut Walk<'_, V>, position: u32, depth: usize) -> Option<&'t Entry>
     where
-        V: FnMut(&Endpoint) -> Option<usize>,
+        V: FnMut(&'t Endpoint) -> Option<&'t Entry>,
     {
         let node = self.nodes.get(position as usize)?;
         walk.visited += 1;
@@ -141,37 +154,35 @@ impl Trie {
         node.one.and_then(|child| self.step(walk, child.get(), depth + 1)).or_else(|| self.offer(walk, node.rest))
     }
 
-    fn offer<V>(&self, walk: &mut Walk<'_, V>, endpoint: u32) -> Option<usize>
+    fn offer<'t, V>(&'t self, walk: &mut Walk<'_, V>, endpoint: u32) -> Option<&'t Entry>
     where
-        V: FnMut(&Endpoint) -> Option<usize>,
+        V: FnMut(&'t Endpoint) -> Option<&'t Entry>,
     {
         if endpoint == 0 { None } else { (walk.visit)(self.endpoints.get(endpoint as usize)?) }
     }
 }
 
 impl Endpoint {
-    fn insert(&mut self, verb: &Verb, binding: usize) -> Result<(), usize> {
-        if let Some((_, earlier)) = self.bindings.iter().find(|(known, _)| known == verb) {
-            return Err(*earlier as usize);
+    fn insert(&mut self, entry: Entry) -> Result<(), u32> {
+        if let Some(earlier) = self.entries.iter().find(|earlier| earlier.verb == entry.verb) {
+            return Err(earlier.binding);
         }
-        let binding = u32::try_from(binding).expect("there are less than 2^32 bindings");
-        self.bindings.push((verb.clone(), binding));
+        self.entries.push(entry);
         Ok(())
     }
 
     /// The binding for this HTTP method: its own; for HEAD that of GET; then one for any method.
-    pub(super) fn choose(&self, method: &http::Method) -> Option<usize> {
+    pub(super) fn choose(&self, method: &http::Method) -> Option<&Entry> {
         let of = |wanted: &http::Method| {
-            self.bindings.iter().find(|(verb, _)| matches!(verb, Verb::Only(only) if only == wanted))
+            self.entries.iter().find(|entry| matches!(&entry.verb, Verb::Only(only) if only == wanted))
         };
         of(method)
             .or_else(|| if method == http::Method::HEAD { of(&http::Method::GET) } else { None })
-            .or_else(|| self.bindings.iter().find(|(verb, _)| *verb == Verb::Any))
-            .map(|&(_, binding)| binding as usize)
+            .or_else(|| self.entries.iter().find(|entry| entry.verb == Verb::Any))
     }
 
     /// Every binding, whatever its HTTP method.
     pub(super) fn bindings(&self) -> impl Iterator<Item = usize> {
-        self.bindings.iter().map(|&(_, binding)| binding as usize)
+        self.entries.iter().map(|entry| entry.binding as usize)
     }
 }
