@@ -52,7 +52,7 @@ struct SplitSegment {
 }
 
 /// What a variable takes of a path: the segments from `start` until before `end`.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Take {
     start: u8,
     end: u8,

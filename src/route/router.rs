@@ -5,6 +5,7 @@
 //! taken; if templates match but none has it, the answer names the methods that they have.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 
 use foldhash::fast::FixedState;
 use http::{HeaderValue, Method};
@@ -13,7 +14,7 @@ use crate::status::Status;
 
 use super::captures::{Captures, LastSegment, Matchable, Take};
 use super::rule::{Binding, Verb};
-use super::trie::{Endpoint, Entry, Trie, Walk};
+use super::trie::{Endpoint, Entry, Trie, VerbCode, Walk, Wanted};
 use super::{Mistake, RouteError, nearest};
 
 /// How many bindings [`Router::nearest`] names.
@@ -26,11 +27,22 @@ const COMMON: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PU
 #[derive(Debug)]
 pub struct Router {
     bindings: Box<[Binding]>,
+    /// Every HTTP method that a binding has.
+    methods: Interned<Verb>,
+    /// Every way in which variables take segments; thousands of routes share a few.
+    takes: Interned<Box<[Take]>>,
     /// The templates without a verb.
     plain: Trie,
     /// The templates with a verb, by the verb.
     verbs: HashMap<Box<str>, Trie, FixedState>,
     trailing_slash: TrailingSlash,
+}
+
+/// Values by small numbers, each value once.
+#[derive(Debug)]
+struct Interned<T> {
+    values: Vec<T>,
+    numbers: HashMap<T, u32, FixedState>,
 }
 
 /// What a slash at the end of a path means.
@@ -63,20 +75,24 @@ impl Router {
     pub fn compile(bindings: Vec<Binding>, trailing_slash: TrailingSlash) -> Result<Self, Vec<RouteError>> {
         let mut plain = Trie::default();
         let mut verbs: HashMap<Box<str>, Trie, FixedState> = HashMap::default();
+        let (mut methods, mut takes) = (Interned::default(), Interned::default());
         let mut errors = Vec::new();
         for (position, binding) in (0..).zip(&bindings) {
             let trie = match binding.template.verb() {
                 Some(verb) => verbs.entry(verb.into()).or_default(),
                 None => &mut plain,
             };
-            let takes = binding.template.variables().iter().map(Take::of).collect();
-            let entry = Entry { verb: binding.verb.clone(), binding: position, takes };
+            let entry = Entry {
+                verb: VerbCode(methods.insert(&binding.verb)),
+                binding: position,
+                takes: takes.insert(&binding.template.variables().iter().map(Take::of).collect()),
+            };
             if let Err(earlier) = trie.insert(binding.template.segments(), entry) {
                 errors.extend(bindings.get(earlier as usize).map(|earlier| conflict(binding, earlier)));
             }
         }
         if errors.is_empty() {
-            Ok(Self { bindings: bindings.into(), plain, verbs, trailing_slash })
+            Ok(Self { bindings: bindings.into(), methods, takes, plain, verbs, trailing_slash })
         } else {
             Err(errors)
         }
@@ -98,7 +114,8 @@ impl Router {
     /// Why there is none.
     pub fn find(&self, method: &Method, raw_path: &str, captures: &mut Captures) -> Result<usize, Miss> {
         let raw = self.split(raw_path, captures)?;
-        let Some((found, last)) = self.walk(raw, captures, |endpoint| endpoint.choose(method)) else {
+        let wanted = self.wanted(method);
+        let Some((found, last)) = self.walk(raw, captures, |endpoint| endpoint.choose(&wanted)) else {
             return Err(self.miss(raw, captures));
         };
         if last == LastSegment::BeforeVerb
@@ -106,7 +123,8 @@ impl Router {
         {
             return Err(Miss::Bad(refusal));
         }
-        captures.fill(raw, &found.takes, last);
+        let takes = self.takes.values.get(found.takes as usize).expect("entries hold positions of takes");
+        captures.fill(raw, takes, last);
         Ok(found.binding as usize)
     }
 
@@ -142,6 +160,16 @@ impl Router {
             .collect();
         ranked.sort_unstable();
         ranked.into_iter().take(NEAREST).map(|(_, index)| index).collect()
+    }
+
+    /// The verbs that serve this HTTP method: its own; for HEAD that of GET; then any.
+    fn wanted(&self, method: &Method) -> Wanted {
+        let position = |is_it: &dyn Fn(&Verb) -> bool| {
+            (0..).zip(&self.methods.values).find(|(_, verb)| is_it(verb)).map(|(code, _)| VerbCode(code))
+        };
+        let only = |method: &Method| position(&|verb| matches!(verb, Verb::Only(only) if only == method));
+        let get = if method == Method::HEAD { only(&Method::GET) } else { None };
+        [only(method), get, position(&|verb| *verb == Verb::Any)]
     }
 
     /// Splits the path into `captures`, and returns as much of it as counts.
@@ -213,6 +241,24 @@ impl Router {
             .collect();
         let list = common.chain(others).chain([Method::OPTIONS.as_str()]).collect::<Vec<_>>().join(", ");
         HeaderValue::from_str(&list).expect("HTTP methods are tokens")
+    }
+}
+
+impl<T> Default for Interned<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), numbers: HashMap::default() }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Interned<T> {
+    fn insert(&mut self, value: &T) -> u32 {
+        if let Some(&number) = self.numbers.get(value) {
+            return number;
+        }
+        let number = u32::try_from(self.values.len()).expect("there are less than 2^32 bindings");
+        self.values.push(value.clone());
+        self.numbers.insert(value.clone(), number);
+        number
     }
 }
 

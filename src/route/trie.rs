@@ -10,9 +10,8 @@ use std::num::NonZeroU32;
 
 use smallvec::SmallVec;
 
-use super::captures::{LastSegment, SplitPath, Take};
+use super::captures::{LastSegment, SplitPath};
 use super::edges::Edges;
-use super::rule::Verb;
 use super::template::Segment;
 
 /// The templates with one verb behind the colon, or with none.
@@ -43,15 +42,22 @@ pub(super) struct Endpoint {
     entries: SmallVec<[Entry; 1]>,
 }
 
-/// A binding as far as a lookup needs it.
-#[derive(Clone, Debug)]
+/// A binding as far as a lookup needs it; small, for what many routes cost is the processor's cache.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
-    pub(super) verb: Verb,
-    /// Its position in the router's list.
+    pub(super) verb: VerbCode,
+    /// Its position in the router's list of bindings.
     pub(super) binding: u32,
-    /// What its variables take.
-    pub(super) takes: SmallVec<[Take; 4]>,
+    /// What its variables take: a position in the router's list of those.
+    pub(super) takes: u32,
 }
+
+/// The position of a [`Verb`](super::rule::Verb) in the router's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct VerbCode(pub(super) u32);
+
+/// The verbs that a request is content with, best first.
+pub(super) type Wanted = [Option<VerbCode>; 3];
 
 /// One walk through the trie.
 pub(super) struct Walk<'a, V> {
@@ -171,14 +177,9 @@ impl Endpoint {
         Ok(())
     }
 
-    /// The binding for this HTTP method: its own; for HEAD that of GET; then one for any method.
-    pub(super) fn choose(&self, method: &http::Method) -> Option<&Entry> {
-        let of = |wanted: &http::Method| {
-            self.entries.iter().find(|entry| matches!(&entry.verb, Verb::Only(only) if only == wanted))
-        };
-        of(method)
-            .or_else(|| if method == http::Method::HEAD { of(&http::Method::GET) } else { None })
-            .or_else(|| self.entries.iter().find(|entry| entry.verb == Verb::Any))
+    /// The entry of the first wanted verb that is here.
+    pub(super) fn choose(&self, wanted: &Wanted) -> Option<&Entry> {
+        wanted.iter().flatten().find_map(|verb| self.entries.iter().find(|entry| entry.verb == *verb))
     }
 
     /// Every binding, whatever its HTTP method.
