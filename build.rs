@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(out.join("lockgate.binpb"), compiler.encode_file_descriptor_set())?;
 
     let types = compiler.file_descriptor_set();
-    tonic_prost_build::configure().out_dir(&out).include_file("proto.rs").compile_fds(types)?;
+    tonic_prost_build::configure().out_dir(&out).btree_map(".shop").include_file("proto.rs").compile_fds(types)?;
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use super::escape::{EncodedSlash, decode, is_dot_segment};
 use super::template::{Extent, MAX_SEGMENTS, Variable};
 
 /// The scratch space of a lookup, and its result: one text for each variable of the found binding.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Captures {
     pub(super) path: SplitPath,
     /// The texts of the variables, one behind the other.
@@ -22,7 +22,7 @@ pub struct Captures {
 }
 
 /// A path in segments.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct SplitPath {
     /// The first segments; no template looks at more than [`MAX_SEGMENTS`].
     spans: Vec<Span>,
@@ -45,7 +45,7 @@ struct Span {
 }
 
 /// The last segment in two, at its last colon.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct SplitSegment {
     head: Span,
     verb: Span,

@@ -16,7 +16,7 @@ pub mod template;
 
 mod edges;
 mod escape;
-mod nearest;
+pub(crate) mod nearest;
 mod trie;
 
 /// A mistake in a rule, and where it is.

@@ -12,7 +12,7 @@ const MAX_COMPARED_SEGMENTS: usize = 32;
 const SEGMENT_COST: usize = 12;
 
 /// The name that is nearest to `written`, if one is near enough to be meant.
-pub(super) fn name<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+pub(crate) fn name<'n>(written: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let written: Vec<char> = written.to_lowercase().chars().take(MAX_COMPARED_CHARS).collect();
     let limit = (written.len() / 3 + 1).min(8);
     names

@@ -35,7 +35,8 @@ pub struct Router {
     plain: Trie,
     /// The templates with a verb, by the verb.
     verbs: HashMap<Box<str>, Trie, FixedState>,
-    trailing_slash: TrailingSlash,
+    /// By the position of the binding.
+    trailing_slash: Box<[TrailingSlash]>,
 }
 
 /// Values by small numbers, each value once.
@@ -46,12 +47,21 @@ struct Interned<T> {
 }
 
 /// What a slash at the end of a path means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TrailingSlash {
     /// An empty segment, which nothing matches.
+    #[default]
     Strict,
     /// Nothing, if it is one.
     Ignore,
+}
+
+/// As much of a path as counts.
+#[derive(Clone, Copy)]
+struct Raw<'p> {
+    path: &'p str,
+    /// What a binding must say to be found: `Ignore` where a slash was left out at the end.
+    slash: TrailingSlash,
 }
 
 /// Why no binding is found.
@@ -72,7 +82,10 @@ impl Router {
     ///
     /// Every two bindings that can't be told apart: of the same HTTP method and the same template, variables' names
     /// aside.
-    pub fn compile(bindings: Vec<Binding>, trailing_slash: TrailingSlash) -> Result<Self, Vec<RouteError>> {
+    pub fn compile(
+        bindings: Vec<Binding>,
+        trailing_slash: impl Fn(&Binding) -> TrailingSlash,
+    ) -> Result<Self, Vec<RouteError>> {
         let mut plain = Trie::default();
         let mut verbs: HashMap<Box<str>, Trie, FixedState> = HashMap::default();
         let (mut methods, mut takes) = (Interned::default(), Interned::default());
@@ -92,6 +105,7 @@ impl Router {
             }
         }
         if errors.is_empty() {
+            let trailing_slash = bindings.iter().map(trailing_slash).collect();
             Ok(Self { bindings: bindings.into(), methods, takes, plain, verbs, trailing_slash })
         } else {
             Err(errors)
@@ -115,16 +129,17 @@ impl Router {
     pub fn find(&self, method: &Method, raw_path: &str, captures: &mut Captures) -> Result<usize, Miss> {
         let raw = self.split(raw_path, captures)?;
         let wanted = self.wanted(method);
-        let Some((found, last)) = self.walk(raw, captures, |endpoint| endpoint.choose(&wanted)) else {
+        let admits = |binding| self.admits(binding, raw);
+        let Some((found, last)) = self.walk(raw.path, captures, |endpoint| endpoint.choose(&wanted, admits)) else {
             return Err(self.miss(raw, captures));
         };
         if last == LastSegment::BeforeVerb
-            && let Some(refusal) = captures.path.refuse_dot_before_verb(raw)
+            && let Some(refusal) = captures.path.refuse_dot_before_verb(raw.path)
         {
             return Err(Miss::Bad(refusal));
         }
         let takes = self.takes.values.get(found.takes as usize).expect("entries hold positions of takes");
-        captures.fill(raw, takes, last);
+        captures.fill(raw.path, takes, last);
         Ok(found.binding as usize)
     }
 
@@ -173,19 +188,24 @@ impl Router {
     }
 
     /// Splits the path into `captures`, and returns as much of it as counts.
-    fn split<'p>(&self, raw_path: &'p str, captures: &mut Captures) -> Result<&'p str, Miss> {
+    fn split<'p>(&self, raw_path: &'p str, captures: &mut Captures) -> Result<Raw<'p>, Miss> {
         captures.clear();
         let raw = match raw_path.strip_suffix('/') {
-            Some(shorter) if self.trailing_slash == TrailingSlash::Ignore && !shorter.is_empty() => {
-                // Of two slashes at the end, one is an empty segment.
-                if shorter.ends_with('/') { raw_path } else { shorter }
+            // Of two slashes at the end, one is an empty segment.
+            Some(shorter) if !shorter.is_empty() && !shorter.ends_with('/') => {
+                Raw { path: shorter, slash: TrailingSlash::Ignore }
             }
-            _ => raw_path,
+            _ => Raw { path: raw_path, slash: TrailingSlash::Strict },
         };
-        match captures.path.split(raw).map_err(Miss::Bad)? {
+        match captures.path.split(raw.path).map_err(Miss::Bad)? {
             Matchable::Maybe => Ok(raw),
             Matchable::Never => Err(Miss::NotFound),
         }
+    }
+
+    /// Whether a binding may be found by a path whose last slash was left out, if one was.
+    fn admits(&self, binding: usize, raw: Raw<'_>) -> bool {
+        raw.slash == TrailingSlash::Strict || self.trailing_slash.get(binding) == Some(&TrailingSlash::Ignore)
     }
 
     /// Offers every endpoint that matches, best first, until `visit` takes an entry.
@@ -208,16 +228,16 @@ impl Router {
         found.map(|found| (found, last))
     }
 
-    fn matching(&self, raw: &str, captures: &mut Captures) -> Vec<usize> {
+    fn matching(&self, raw: Raw<'_>, captures: &mut Captures) -> Vec<usize> {
         let mut found = Vec::new();
-        self.walk(raw, captures, |endpoint| {
-            found.extend(endpoint.bindings());
+        self.walk(raw.path, captures, |endpoint| {
+            found.extend(endpoint.bindings().filter(|&index| self.admits(index, raw)));
             None
         });
         found
     }
 
-    fn miss(&self, raw: &str, captures: &mut Captures) -> Miss {
+    fn miss(&self, raw: Raw<'_>, captures: &mut Captures) -> Miss {
         let found = self.matching(raw, captures);
         if found.is_empty() { Miss::NotFound } else { Miss::MethodNotAllowed(self.allow_of(&found)) }
     }

@@ -16,7 +16,7 @@ use crate::pb::google::api::http_rule::Pattern;
 use crate::schema::{
     Field, FieldIndex, FieldPath, Kind, Message, MessageId, Method, MethodId, Schema, Shape, WellKnown,
 };
-use crate::transcode::target::BodyTarget;
+use crate::transcode::bind::BodyTarget;
 
 use super::template::{PathTemplate, Variable};
 use super::{Mistake, RouteError, nearest};

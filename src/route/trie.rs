@@ -177,9 +177,11 @@ impl Endpoint {
         Ok(())
     }
 
-    /// The entry of the first wanted verb that is here.
-    pub(super) fn choose(&self, wanted: &Wanted) -> Option<&Entry> {
-        wanted.iter().flatten().find_map(|verb| self.entries.iter().find(|entry| entry.verb == *verb))
+    /// The entry of the first wanted verb that is here and whose binding is admitted.
+    pub(super) fn choose(&self, wanted: &Wanted, admits: impl Fn(usize) -> bool) -> Option<&Entry> {
+        let of =
+            |verb: &VerbCode| self.entries.iter().find(|entry| entry.verb == *verb && admits(entry.binding as usize));
+        wanted.iter().flatten().find_map(of)
     }
 
     /// Every binding, whatever its HTTP method.

@@ -15,6 +15,8 @@ pub(crate) const MAX_NESTING: usize = 64;
 /// What cannot be counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Uncountable {
+    /// There are more elements than the caller allows.
+    TooMany,
     /// Messages are nested deeper than [`MAX_NESTING`].
     TooDeep,
     /// Not wire format; decoding tells why.
@@ -53,8 +55,8 @@ impl Node {
     }
 }
 
-/// How many elements the serialized `FileDescriptorSet` holds.
-pub(crate) fn count(set: &[u8]) -> Result<usize, Uncountable> {
+/// How many elements the serialized `FileDescriptorSet` holds, if no more than `limit`.
+pub(crate) fn count(set: &[u8], limit: usize) -> Result<usize, Uncountable> {
     let mut elements = 0;
     let mut stack = vec![(Node::Set, set)];
     while let Some((node, bytes)) = stack.last_mut() {
@@ -66,6 +68,9 @@ pub(crate) fn count(set: &[u8]) -> Result<usize, Uncountable> {
         let Some((number, value)) = next_field(bytes)? else { continue };
         let Some(child) = node.child(number) else { continue };
         elements += 1;
+        if elements > limit {
+            return Err(Uncountable::TooMany);
+        }
         if child != Node::Leaf {
             stack.push((child, value));
         }

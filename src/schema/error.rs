@@ -58,14 +58,8 @@ pub enum LoadError {
     #[error("{place}: found {found}; expected {expected}")]
     Invalid { place: Place, found: String, expected: &'static str },
     /// A mistake in `.proto` sources; the message begins with file, line and column.
-    #[error("{root}: {message}")]
-    Source { root: String, message: String },
-    /// A `.proto` source in a syntax that is not compiled in the process.
-    #[error(
-        "{root}: {file}:{line}:1: editions are not compiled in the process; compile the file with `buf build -o \
-         set.binpb` or `protoc --include_imports --descriptor_set_out=set.binpb`, and load the descriptor set"
-    )]
-    SourceEdition { root: String, file: String, line: usize },
+    #[error("{message}")]
+    Source { message: String },
     /// The list of mistakes was cut.
     #[error("{more} more mistakes are not listed")]
     More { more: usize },

@@ -190,3 +190,6 @@ impl<'a> Resolver<'a, '_> {
 fn names<'n, I>(names: impl Iterator<Item = &'n Box<str>>, id: fn(u32) -> I) -> std::collections::HashMap<Box<str>, I> {
     names.cloned().zip((0..).map(id)).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,10 @@
 //! enums), and nothing above this module needs to know which syntax a file was written in.
 //! Specification: <https://protobuf.dev/editions/features/>, `google/protobuf/descriptor.proto`.
 
+pub mod compile;
 pub mod error;
 pub mod load;
+pub mod path;
 
 mod census;
 mod declarations;
@@ -17,6 +19,9 @@ mod messages;
 mod sources;
 mod symbols;
 mod well_known;
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::HashMap;
 

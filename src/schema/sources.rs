@@ -57,20 +57,20 @@ pub(crate) fn merge(sets: &[SourceSet], errors: &mut Errors) -> Vec<File> {
     let mut merged = Merged::default();
     let mut elements = 0;
     for set in sets {
-        match census::count(&set.bytes) {
+        let too_large = |what, limit| LoadError::TooLarge { origin: set.origin.clone(), what, limit };
+        match census::count(&set.bytes, MAX_ELEMENTS - elements) {
             Ok(count) => elements += count,
             Err(Uncountable::TooDeep) => {
-                let what = "the nesting of messages";
-                errors.push(|| LoadError::TooLarge { origin: set.origin.clone(), what, limit: MAX_NESTING });
+                errors.push(|| too_large("the nesting of messages", MAX_NESTING));
+                continue;
+            }
+            Err(Uncountable::TooMany) => {
+                let what = "the number of files, messages, fields, values and methods";
+                errors.push(|| too_large(what, MAX_ELEMENTS));
                 continue;
             }
             // Decoding says where.
             Err(Uncountable::Malformed) => {}
-        }
-        if elements > MAX_ELEMENTS {
-            let what = "the number of files, messages, fields, values and methods";
-            errors.push(|| LoadError::TooLarge { origin: set.origin.clone(), what, limit: MAX_ELEMENTS });
-            break;
         }
         merged.add_set(set, errors);
     }

@@ -19,7 +19,7 @@ fn load(names: &[&str]) -> Schema {
 }
 
 /// A field in one line: what differs from a singular, implicit, valid-UTF-8 field.
-fn describe(schema: &Schema, path: &str) -> String {
+pub(crate) fn describe(schema: &Schema, path: &str) -> String {
     let (message, name) = path.rsplit_once('/').unwrap();
     let message = schema.message(schema.find_message(message).unwrap());
     let field = message.fields.iter().find(|field| *field.name == *name).unwrap();
@@ -97,7 +97,6 @@ fn proto2_fields_are_resolved() {
         ("colors", "11 colors message fixtures.legacy.Thing.ColorsEntry map"),
         ("left", "12 left string explicit in choice"),
         ("right", "13 right group fixtures.legacy.Thing.Right explicit in choice"),
-        ("clashName", "15 clashName string explicit"),
         (
             "fixtures.legacy.Thing.nested_extension",
             "101 [fixtures.legacy.Thing.nested_extension] message fixtures.legacy.Thing explicit extension",
@@ -111,9 +110,9 @@ fn proto2_fields_are_resolved() {
         check("legacy", &format!("fixtures.legacy.Thing/{name}"), expected);
     }
     check(
-        "legacy",
-        "fixtures.legacy.Set/fixtures.legacy.Item.item",
-        "2147483646 [fixtures.legacy.Item.item] message fixtures.legacy.Item explicit extension",
+        "relics",
+        "fixtures.relics.Set/fixtures.relics.Item.item",
+        "2147483646 [fixtures.relics.Item.item] message fixtures.relics.Item explicit extension",
     );
 }
 
@@ -260,10 +259,17 @@ fn oneofs_that_stand_for_optional_are_left_out() {
 }
 
 #[test]
+fn json_names_may_clash_in_legacy_json() {
+    check("relics", "fixtures.relics.Clash/clash_name", "1 clashName string explicit");
+    check("relics", "fixtures.relics.Clash/clashName", "2 clashName string explicit");
+    check("edition_2023", "fixtures.edition_2023.LegacyNames/clash_name", "1 clashName string explicit utf8");
+}
+
+#[test]
 fn message_sets_and_map_entries_are_flagged() {
-    let schema = load(&["legacy"]);
+    let schema = load(&["legacy", "relics"]);
     let message = |name| schema.message(schema.find_message(name).unwrap());
-    assert!(message("fixtures.legacy.Set").message_set);
+    assert!(message("fixtures.relics.Set").message_set);
     assert!(message("fixtures.legacy.Thing.ColorsEntry").map_entry);
     assert!(!message("fixtures.legacy.Thing").map_entry && !message("fixtures.legacy.Thing").message_set);
     assert_eq!(&*message("fixtures.legacy.Thing").file, "legacy.proto");
