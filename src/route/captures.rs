@@ -8,7 +8,7 @@ use std::ops::Range;
 use crate::status::Status;
 
 use super::escape::{EncodedSlash, decode, is_dot_segment};
-use super::template::{Extent, MAX_SEGMENTS, PathTemplate};
+use super::template::{Extent, MAX_SEGMENTS, Variable};
 
 /// The scratch space of a lookup, and its result: one text for each variable of the found binding.
 #[derive(Clone, Debug, Default)]
@@ -49,6 +49,14 @@ struct Span {
 struct SplitSegment {
     head: Span,
     verb: Span,
+}
+
+/// What a variable takes of a path: the segments from `start` until before `end`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Take {
+    start: u8,
+    end: u8,
+    extent: Extent,
 }
 
 /// How a lookup reads the last segment.
@@ -113,10 +121,10 @@ impl Captures {
     }
 
     /// Takes the text of every variable of a template that matches.
-    pub(super) fn fill(&mut self, raw: &str, template: &PathTemplate, last: LastSegment) {
-        for variable in template.variables() {
-            let Range { start, end } = variable.segments;
-            let end = match variable.extent {
+    pub(super) fn fill(&mut self, raw: &str, takes: &[Take], last: LastSegment) {
+        for take in takes {
+            let (start, end) = (usize::from(take.start), usize::from(take.end));
+            let end = match take.extent {
                 Extent::One => {
                     self.text.push_str(self.path.text(raw, start, last));
                     self.ends.push(self.text.len());
@@ -129,6 +137,14 @@ impl Captures {
             self.path.push_decoded(raw.get(taken).unwrap_or_default(), &mut self.text);
             self.ends.push(self.text.len());
         }
+    }
+}
+
+impl Take {
+    pub(super) fn of(variable: &Variable) -> Self {
+        let position = |segment| u8::try_from(segment).expect("a template has at most 128 segments");
+        let Range { start, end } = variable.segments;
+        Self { start: position(start), end: position(end), extent: variable.extent }
     }
 }
 

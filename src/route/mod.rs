@@ -14,6 +14,7 @@ pub mod router;
 pub mod rule;
 pub mod template;
 
+mod edges;
 mod escape;
 pub(crate) mod nearest;
 mod trie;

@@ -5,15 +5,16 @@
 //! taken; if templates match but none has it, the answer names the methods that they have.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 
 use foldhash::fast::FixedState;
 use http::{HeaderValue, Method};
 
 use crate::status::Status;
 
-use super::captures::{Captures, LastSegment, Matchable};
+use super::captures::{Captures, LastSegment, Matchable, Take};
 use super::rule::{Binding, Verb};
-use super::trie::{Endpoint, Trie, Walk};
+use super::trie::{Endpoint, Entry, Trie, VerbCode, Walk, Wanted};
 use super::{Mistake, RouteError, nearest};
 
 /// How many bindings [`Router::nearest`] names.
@@ -26,12 +27,23 @@ const COMMON: [Method; 6] = [Method::GET, Method::HEAD, Method::POST, Method::PU
 #[derive(Debug)]
 pub struct Router {
     bindings: Box<[Binding]>,
+    /// Every HTTP method that a binding has.
+    methods: Interned<Verb>,
+    /// Every way in which variables take segments; thousands of routes share a few.
+    takes: Interned<Box<[Take]>>,
     /// The templates without a verb.
     plain: Trie,
     /// The templates with a verb, by the verb.
     verbs: HashMap<Box<str>, Trie, FixedState>,
     /// By the position of the binding.
     trailing_slash: Box<[TrailingSlash]>,
+}
+
+/// Values by small numbers, each value once.
+#[derive(Debug)]
+struct Interned<T> {
+    values: Vec<T>,
+    numbers: HashMap<T, u32, FixedState>,
 }
 
 /// What a slash at the end of a path means.
@@ -76,19 +88,25 @@ impl Router {
     ) -> Result<Self, Vec<RouteError>> {
         let mut plain = Trie::default();
         let mut verbs: HashMap<Box<str>, Trie, FixedState> = HashMap::default();
+        let (mut methods, mut takes) = (Interned::default(), Interned::default());
         let mut errors = Vec::new();
-        for (index, binding) in bindings.iter().enumerate() {
+        for (position, binding) in (0..).zip(&bindings) {
             let trie = match binding.template.verb() {
                 Some(verb) => verbs.entry(verb.into()).or_default(),
                 None => &mut plain,
             };
-            if let Err(earlier) = trie.insert(binding.template.segments(), &binding.verb, index) {
-                errors.extend(bindings.get(earlier).map(|earlier| conflict(binding, earlier)));
+            let entry = Entry {
+                verb: VerbCode(methods.insert(&binding.verb)),
+                binding: position,
+                takes: takes.insert(&binding.template.variables().iter().map(Take::of).collect()),
+            };
+            if let Err(earlier) = trie.insert(binding.template.segments(), entry) {
+                errors.extend(bindings.get(earlier as usize).map(|earlier| conflict(binding, earlier)));
             }
         }
         if errors.is_empty() {
             let trailing_slash = bindings.iter().map(trailing_slash).collect();
-            Ok(Self { bindings: bindings.into(), plain, verbs, trailing_slash })
+            Ok(Self { bindings: bindings.into(), methods, takes, plain, verbs, trailing_slash })
         } else {
             Err(errors)
         }
@@ -110,8 +128,9 @@ impl Router {
     /// Why there is none.
     pub fn find(&self, method: &Method, raw_path: &str, captures: &mut Captures) -> Result<usize, Miss> {
         let raw = self.split(raw_path, captures)?;
-        let chosen = |endpoint: &Endpoint| endpoint.choose(method).filter(|&index| self.takes(index, raw));
-        let Some((found, last)) = self.walk(raw.path, captures, chosen) else {
+        let wanted = self.wanted(method);
+        let admits = |binding| self.admits(binding, raw);
+        let Some((found, last)) = self.walk(raw.path, captures, |endpoint| endpoint.choose(&wanted, admits)) else {
             return Err(self.miss(raw, captures));
         };
         if last == LastSegment::BeforeVerb
@@ -119,9 +138,9 @@ impl Router {
         {
             return Err(Miss::Bad(refusal));
         }
-        let binding = self.bindings.get(found).expect("the tries hold positions of bindings");
-        captures.fill(raw.path, &binding.template, last);
-        Ok(found)
+        let takes = self.takes.values.get(found.takes as usize).expect("entries hold positions of takes");
+        captures.fill(raw.path, takes, last);
+        Ok(found.binding as usize)
     }
 
     /// Every binding whose template matches, whatever its HTTP method, best first.
@@ -158,6 +177,16 @@ impl Router {
         ranked.into_iter().take(NEAREST).map(|(_, index)| index).collect()
     }
 
+    /// The verbs that serve this HTTP method: its own; for HEAD that of GET; then any.
+    fn wanted(&self, method: &Method) -> Wanted {
+        let position = |is_it: &dyn Fn(&Verb) -> bool| {
+            (0..).zip(&self.methods.values).find(|(_, verb)| is_it(verb)).map(|(code, _)| VerbCode(code))
+        };
+        let only = |method: &Method| position(&|verb| matches!(verb, Verb::Only(only) if only == method));
+        let get = if method == Method::HEAD { only(&Method::GET) } else { None };
+        [only(method), get, position(&|verb| *verb == Verb::Any)]
+    }
+
     /// Splits the path into `captures`, and returns as much of it as counts.
     fn split<'p>(&self, raw_path: &'p str, captures: &mut Captures) -> Result<Raw<'p>, Miss> {
         captures.clear();
@@ -175,17 +204,17 @@ impl Router {
     }
 
     /// Whether a binding may be found by a path whose last slash was left out, if one was.
-    fn takes(&self, index: usize, raw: Raw<'_>) -> bool {
-        raw.slash == TrailingSlash::Strict || self.trailing_slash.get(index) == Some(&TrailingSlash::Ignore)
+    fn admits(&self, binding: usize, raw: Raw<'_>) -> bool {
+        raw.slash == TrailingSlash::Strict || self.trailing_slash.get(binding) == Some(&TrailingSlash::Ignore)
     }
 
-    /// Offers every endpoint that matches, best first, until `visit` takes a binding.
-    fn walk(
-        &self,
+    /// Offers every endpoint that matches, best first, until `visit` takes an entry.
+    fn walk<'r>(
+        &'r self,
         raw: &str,
         captures: &mut Captures,
-        visit: impl FnMut(&Endpoint) -> Option<usize>,
-    ) -> Option<(usize, LastSegment)> {
+        visit: impl FnMut(&'r Endpoint) -> Option<&'r Entry>,
+    ) -> Option<(&'r Entry, LastSegment)> {
         let last = LastSegment::BeforeVerb;
         let mut walk = Walk { path: &captures.path, raw, last, visit, visited: 0 };
         let with_verb = if self.verbs.is_empty() { None } else { captures.path.verb(raw) };
@@ -202,7 +231,7 @@ impl Router {
     fn matching(&self, raw: Raw<'_>, captures: &mut Captures) -> Vec<usize> {
         let mut found = Vec::new();
         self.walk(raw.path, captures, |endpoint| {
-            found.extend(endpoint.bindings().filter(|&index| self.takes(index, raw)));
+            found.extend(endpoint.bindings().filter(|&index| self.admits(index, raw)));
             None
         });
         found
@@ -232,6 +261,24 @@ impl Router {
             .collect();
         let list = common.chain(others).chain([Method::OPTIONS.as_str()]).collect::<Vec<_>>().join(", ");
         HeaderValue::from_str(&list).expect("HTTP methods are tokens")
+    }
+}
+
+impl<T> Default for Interned<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), numbers: HashMap::default() }
+    }
+}
+
+impl<T: Clone + Eq + Hash> Interned<T> {
+    fn insert(&mut self, value: &T) -> u32 {
+        if let Some(&number) = self.numbers.get(value) {
+            return number;
+        }
+        let number = u32::try_from(self.values.len()).expect("there are less than 2^32 bindings");
+        self.values.push(value.clone());
+        self.numbers.insert(value.clone(), number);
+        number
     }
 }
 

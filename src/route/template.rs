@@ -62,7 +62,7 @@ pub struct Variable {
 }
 
 /// How many segments a variable takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Extent {
     /// One: its text is decoded wholly.
     One,

@@ -32,7 +32,7 @@ fn binding(route: &str) -> Binding {
 
 fn router(routes: &[&str], trailing_slash: TrailingSlash) -> Router {
     let bindings = routes.iter().map(|route| binding(route)).collect();
-    Router::compile(bindings, trailing_slash).unwrap_or_else(|errors| panic!("{errors:?}"))
+    Router::compile(bindings, |_| trailing_slash).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 /// What a lookup says: `GET /v1/{id} | 7`, `404`, `405 GET, HEAD, OPTIONS` or `400`.
@@ -311,10 +311,26 @@ fn one_trailing_slash_may_be_ignored() {
     check("/v1/x%2F", "GET /v1/{id} | x/");
 }
 
+#[test]
+fn a_trailing_slash_is_ignored_binding_by_binding() {
+    let bindings = ["GET /v1/me", "GET /v1/{id}", "POST /v1/{id}", "HEAD /v1/{id}"].map(binding).to_vec();
+    let router = Router::compile(bindings, |binding| {
+        let lenient = binding.verb == Verb::Only(Method::GET) && !binding.template.variables().is_empty();
+        if lenient { TrailingSlash::Ignore } else { TrailingSlash::Strict }
+    });
+    let router = router.unwrap();
+    assert_eq!(describe(&router, "GET", "/v1/me"), "GET /v1/me");
+    assert_eq!(describe(&router, "GET", "/v1/me/"), "GET /v1/{id} | me");
+    assert_eq!(describe(&router, "HEAD", "/v1/me/"), "GET /v1/{id} | me");
+    assert_eq!(describe(&router, "HEAD", "/v1/x"), "HEAD /v1/{id} | x");
+    assert_eq!(describe(&router, "POST", "/v1/me/"), "405 GET, HEAD, OPTIONS");
+    assert_eq!(describe(&router, "POST", "/v1/me//"), "404");
+}
+
 #[track_caller]
 fn check_conflict(routes: &[&str], expected: &[&str]) {
     let bindings = routes.iter().map(|route| binding(route)).collect();
-    let errors = match Router::compile(bindings, TrailingSlash::Strict) {
+    let errors = match Router::compile(bindings, |_| TrailingSlash::Strict) {
         Ok(_) => Vec::new(),
         Err(errors) => errors.iter().map(ToString::to_string).collect(),
     };
@@ -337,7 +353,7 @@ fn bindings_that_look_the_same_are_named_both() {
 #[test]
 fn a_conflict_has_the_same_method_verb_and_segments() {
     let conflicts = |routes: &[&str]| {
-        Router::compile(routes.iter().map(|route| binding(route)).collect(), TrailingSlash::Strict).is_err()
+        Router::compile(routes.iter().map(|route| binding(route)).collect(), |_| TrailingSlash::Strict).is_err()
     };
     assert!(conflicts(&["GET /v1/a", "GET /v1/{x=a}"]));
     assert!(conflicts(&["GET /v1/a", "GET /v1/%61"]));
@@ -618,7 +634,7 @@ proptest! {
                 bindings.push(fresh);
             }
         }
-        let router = Router::compile(bindings.clone(), TrailingSlash::Strict).unwrap();
+        let router = Router::compile(bindings.clone(), |_| TrailingSlash::Strict).unwrap();
         for path in &paths {
             // `..:v` is refused only where a template takes the verb off, which a table tests.
             let found = describe(&router, method, path);

@@ -465,7 +465,7 @@ fn a_conflict_names_both_methods_with_their_places() {
     let schema = schema(&[r#"A: get: "/v1/{name}""#, r#"B: get: "/v1/{id=*}""#, "C"]);
     let rules = [configured("shop.v1.Shop.C", "/v1/{nick_name}", 9)];
     let found = bindings(&schema, &rules, |_| Unannotated::Expose).unwrap();
-    let errors = Router::compile(found, TrailingSlash::Strict).unwrap_err();
+    let errors = Router::compile(found, |_| TrailingSlash::Strict).unwrap_err();
     let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(
         errors,
