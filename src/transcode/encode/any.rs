@@ -60,7 +60,7 @@ impl<'a> Printer<'a> {
         } else if let Some(id) = find_type(self.plan, type_url) {
             self.known(id, type_url, value).map_err(|fault| fault.inside_any(&self.plan.message(id).full_name))?;
         } else if std::str::from_utf8(type_url).is_ok() {
-            write_opaque(self.out, type_url, value);
+            write_opaque(&mut self.out, type_url, value);
         } else {
             return Err(Fault::at(type_url, "a type URL that is not UTF-8"));
         }
@@ -71,7 +71,7 @@ impl<'a> Printer<'a> {
     fn known(&mut self, id: MessageId, type_url: &'a [u8], value: &'a [u8]) -> Print {
         let start = self.out.len();
         self.out.extend_from_slice(b",\"@type\":");
-        text::write(self.out, type_url).map_err(|_| Fault::at(type_url, "a type URL that is not UTF-8"))?;
+        text::write(&mut self.out, type_url).map_err(|_| Fault::at(type_url, "a type URL that is not UTF-8"))?;
         let message = self.plan.message(id);
         if has_fields(message.well_known) {
             self.fields(message, &mut Reader::new(value), None)?;

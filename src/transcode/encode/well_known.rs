@@ -39,7 +39,7 @@ impl<'a> Printer<'a> {
                 _ => reader.skip(tag, self.depth)?,
             }
         }
-        if write(self.out, seconds, nanos) {
+        if write(&mut self.out, seconds, nanos) {
             return Ok(());
         }
         Err(Fault::unprintable(wire, format!("a time out of range ({seconds} seconds and {nanos} nanoseconds)")))
@@ -64,7 +64,7 @@ impl<'a> Printer<'a> {
                 return Err(Fault::unprintable(path, "a field mask path that has no form in lowerCamelCase"));
             }
         }
-        text::write(self.out, &paths).map_err(|_| Fault::at(wire, "a field mask that is not UTF-8"))?;
+        text::write(&mut self.out, &paths).map_err(|_| Fault::at(wire, "a field mask that is not UTF-8"))?;
         self.scratch.path = paths;
         Ok(())
     }
@@ -118,7 +118,7 @@ impl<'a> Printer<'a> {
                     if !number.is_finite() {
                         return Err(Fault::unprintable(start, "a google.protobuf.Value that is not finite"));
                     }
-                    write_float(self.out, number);
+                    write_float(&mut self.out, number);
                 }
                 _ => self.value::<Bare>(field, &mut reader)?,
             }
