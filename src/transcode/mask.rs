@@ -1,6 +1,6 @@
 //! The field mask of a `PATCH`: which fields the body names.
 //!
-//! Paths are proto names, as deep as the body goes; what is `null` or `{}` counts itself, and lists, maps and the
+//! Paths are proto names, as deep as the body goes; what is `null` or `{}` counts itself; lists, maps and the
 //! well-known types are not looked into. The walk is a second one over a text that is decoded already, and only of
 //! endpoints that ask for it.
 
@@ -77,10 +77,10 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    /// Takes an object and notes its members; false if it has none.
-    fn members(&mut self, json: &mut Reader<'_>, message: &MessagePlan) -> Read<bool> {
+    /// Takes an object and notes its members.
+    fn members(&mut self, json: &mut Reader<'_>, message: &MessagePlan) -> Read {
         if !json.open(b'{', "an object")? {
-            return Ok(false);
+            return Ok(());
         }
         loop {
             let key = json.key()?;
@@ -92,7 +92,7 @@ impl Walk<'_> {
                 _ => json.skip(&mut Vec::new())?,
             }
             if json.next(b'}')? == Next::End {
-                return Ok(true);
+                return Ok(());
             }
         }
     }
@@ -104,14 +104,12 @@ impl Walk<'_> {
         }
         self.path.extend_from_slice(field.name.as_bytes());
         let deeper = inside(self.plan, field).filter(|_| json.peek() == Some(b'{'));
-        let has_leaves = match deeper {
+        let mask = self.mask.len();
+        match deeper {
             Some(id) => self.members(json, self.plan.message(id))?,
-            None => {
-                json.skip(&mut Vec::new())?;
-                false
-            }
-        };
-        if !has_leaves {
+            None => json.skip(&mut Vec::new())?,
+        }
+        if self.mask.len() == mask {
             self.mask.push(0x0a);
             append_varint(self.path.len() as u64, &mut self.mask);
             self.mask.extend_from_slice(&self.path);

@@ -35,11 +35,19 @@ impl<'a> Pass<'a> {
             return Err(Fault::new(url.at - 1, format!("{} is no type URL", text::shown(url.raw))).under("@type"));
         };
         self.json.rewind(object, depth);
+        let start = self.out.len();
         self.out.push(VALUE_TAG);
-        let Some(id) = known else { return self.unknown_type(&text::shown(url.raw)) };
-        let slot = self.open_slot();
-        self.known_type(id)?;
-        self.close_slot(slot);
+        match known {
+            Some(id) => {
+                let slot = self.open_slot();
+                self.known_type(id)?;
+                self.close_slot(slot);
+            }
+            None => self.unknown_type(&text::shown(url.raw))?,
+        }
+        if self.out.ends_with(&[VALUE_TAG, 0]) && self.out.len() == start + 2 {
+            self.out.truncate(start);
+        }
         Ok(())
     }
 

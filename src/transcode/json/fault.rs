@@ -23,7 +23,7 @@ struct Inner {
 pub(crate) enum Step {
     Field(Box<str>),
     Index(usize),
-    /// A map's key as the text has it, quotes included.
+    /// A map's key as the text has it, still escaped.
     Key(Box<str>),
 }
 
@@ -71,7 +71,7 @@ impl Fault {
                 Step::Index(index) => {
                     let _ = write!(field, "[{index}]");
                 }
-                Step::Key(key) => field.extend(["[", key, "]"]),
+                Step::Key(key) => field.extend(["[\"", key, "\"]"]),
             }
         }
         let Some(at) = at.filter(|_| !json.is_empty()) else { return Status::invalid_argument(field, text) };
