@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 
 use crate::schema::{EnumId, FieldIndex, Kind, MessageId, Presence, Schema, Shape, WellKnown};
 
-use super::wire::{ReadTag, WireType};
+use super::wire::{ReadTag, Reader, WireType};
 
 /// Every message and enum of a schema, as tables.
 #[derive(Debug)]
@@ -60,6 +60,11 @@ pub(crate) struct FieldPlan {
     pub(crate) json_key: Box<[u8]>,
     /// `,"proto_name":`
     pub(crate) proto_key: Box<[u8]>,
+    /// The keys again, padded so that they are copied without a look at their length; of no use if they are longer.
+    pub(crate) json_padded: [u8; PADDED],
+    pub(crate) proto_padded: [u8; PADDED],
+    /// The tag of one unpacked value where it is a single byte, else 0.
+    pub(crate) wire_tag: u8,
 }
 
 /// A tag as the varint that it is on the wire.
@@ -91,6 +96,9 @@ struct NumberTable {
     /// The numbers beyond, sorted.
     sparse: Box<[(u32, FieldIndex)]>,
 }
+
+/// Most keys are shorter.
+const PADDED: usize = 32;
 
 /// Field and enum numbers below this go into a dense table, if they use a quarter of it or more.
 const DENSE_LIMIT: usize = 1024;
@@ -195,6 +203,12 @@ impl FieldPlan {
             tag: Tag::new(field.number, written),
             json_key: key(&field.json_name),
             proto_key: key(&name),
+            json_padded: padded(&key(&field.json_name)),
+            proto_padded: padded(&key(&name)),
+            wire_tag: u8::try_from(field.number << 3 | u32::from(wire_type.number()))
+                .ok()
+                .filter(|tag| tag.is_ascii() && wire_type != WireType::StartGroup)
+                .unwrap_or(0),
             name,
             json_name: field.json_name.clone(),
         }
@@ -207,6 +221,15 @@ impl FieldPlan {
     #[inline]
     pub(crate) fn takes(&self, tag: ReadTag) -> bool {
         tag.is(self.wire_type) || self.shape == Shape::Repeated && tag.is(WireType::Length) && self.is_packable()
+    }
+
+    /// The next tag if it is another one of this field, and does not end a group.
+    #[inline]
+    pub(crate) fn next(&self, reader: &mut Reader<'_>) -> Option<ReadTag> {
+        if reader.starts_with(self.wire_tag) {
+            return Some(ReadTag::of_byte(self.wire_tag));
+        }
+        reader.tag_of(self.number)
     }
 
     const fn is_packable(&self) -> bool {
@@ -236,6 +259,13 @@ fn seen_bit(message: &crate::schema::Message, index: FieldIndex, field: &crate::
 fn key(name: &str) -> Box<[u8]> {
     let quoted = serde_json::to_string(name).expect("a string is always JSON");
     format!(",{quoted}:").into_bytes().into()
+}
+
+/// The beginning of `key` with zeros behind.
+fn padded(key: &[u8]) -> [u8; PADDED] {
+    let mut padded = [0; PADDED];
+    padded.iter_mut().zip(key).for_each(|(slot, &byte)| *slot = byte);
+    padded
 }
 
 impl Tag {

@@ -49,6 +49,12 @@ impl WireType {
 pub(crate) struct ReadTag(u32);
 
 impl ReadTag {
+    /// The tag that is this byte.
+    #[inline]
+    pub(crate) const fn of_byte(tag: u8) -> Self {
+        Self(tag as u32)
+    }
+
     /// The field number.
     #[inline]
     pub(crate) const fn number(self) -> u32 {
@@ -138,9 +144,41 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Passes over the tag if it is this byte.
+    #[inline]
+    pub(crate) fn starts_with(&mut self, tag: u8) -> bool {
+        match *self.rest {
+            [first, ref rest @ ..] if first == tag && tag != 0 => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Passes over a value that is not a group.
+    #[inline]
+    pub(crate) fn skip_scalar(&mut self, wire_type: WireType) -> Read<()> {
+        match wire_type {
+            WireType::Length => self.bytes().map(|_| ()),
+            WireType::Varint => self.varint().map(|_| ()),
+            WireType::Fixed64 => self.fixed64().map(|_| ()),
+            WireType::Fixed32 => self.fixed32().map(|_| ()),
+            WireType::StartGroup | WireType::EndGroup => Err(Fault::at(self.rest, "a group in the entry of a map")),
+        }
+    }
+
     /// The next tag if it is another one of this field, and does not end a group.
     #[inline]
     pub(crate) fn tag_of(&mut self, number: u32) -> Option<ReadTag> {
+        match *self.rest {
+            [] => None,
+            [first @ 0..0x80, ..] if u32::from(first >> 3) != number => None,
+            _ => self.long_tag_of(number),
+        }
+    }
+
+    fn long_tag_of(&mut self, number: u32) -> Option<ReadTag> {
         let mut ahead = *self;
         let tag = ahead.tag().ok().filter(|tag| tag.number() == number && !tag.is(WireType::EndGroup))?;
         *self = ahead;

@@ -15,7 +15,7 @@ use smallvec::SmallVec;
 use crate::schema::{FieldIndex, FieldPath, MessageId, Shape};
 use crate::status::Status;
 
-use super::decode::{Assignment, DecodeOptions, Decoder, Source, Weave};
+use super::decode::{Assignment, DecodeOptions, Decoder, Input, Source, Weave};
 use super::mask;
 use super::plan::Plan;
 
@@ -114,7 +114,8 @@ impl Decoder {
         let binder = &self.binder;
         let weave = Weave::new(&binder.assignments, &binder.values);
         let start = out.len();
-        self.scratch.pass(plan, json, target.options, out, |pass| match target.body {
+        let input = Input { plan, json, options: target.options };
+        self.scratch.pass(input, out, |pass| match target.body {
             _ if json.is_empty() => pass.assigned(target.message, weave),
             BodyTarget::None => pass.assigned(target.message, weave),
             BodyTarget::Whole => pass.woven(target.message, weave),

@@ -1,7 +1,9 @@
-use prost_reflect::DynamicMessage;
+use proptest::prelude::*;
+use prost_reflect::{DynamicMessage, Value};
 
 use super::*;
-use crate::transcode::decode::tests::{IGNORE, PLAN, POOL, REJECT, dynamic};
+use crate::transcode::decode::tests::differential::Random;
+use crate::transcode::decode::tests::{IGNORE, PLAN, POOL, REJECT, decode_with, dynamic};
 
 /// A request, told as its parts.
 #[derive(Clone, Copy)]
@@ -485,4 +487,50 @@ fn a_patch_fills_the_mask() {
         r#"{"item":{"int32":1,"string":"x"},"updateMask":""}"#,
     );
     check(Request { json: r#"{"int32":1}"#, mask: PatchMask::Leave, ..patch }, r#"{"item":{"int32":1,"string":"x"}}"#);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn weaving_is_decoding_and_then_setting_fields(seed in any::<u64>()) {
+        let json = Random(seed).kinds(3);
+        let path: &[(&str, &str)] = &[("int32", "5"), ("kind.kind.string", "a"), ("kind.maybe_int32", "0")];
+        let bound = bind(Request { path, body: "*", json: &json, ..REQUEST });
+        let body = decode_with("test.Kinds", json.as_bytes(), REJECT);
+        let (wire, body) = match (bound, body) {
+            (Ok(wire), Ok(body)) => (wire, body),
+            (Err(status), Ok(_)) => {
+                prop_assert!(status.message().contains("the path of the request has another value"), "{json}: {status}");
+                return Ok(());
+            }
+            (bound, Err(_)) => {
+                prop_assert!(bound.is_err());
+                return Ok(());
+            }
+        };
+        let mut expected = dynamic("test.Kinds", &body);
+        expected.set_field_by_name("int32", Value::I32(5));
+        let kind = expected.get_field_by_name_mut("kind").and_then(Value::as_message_mut).unwrap();
+        kind.set_field_by_name("maybe_int32", Value::I32(0));
+        let inner = kind.get_field_by_name_mut("kind").and_then(Value::as_message_mut).unwrap();
+        inner.set_field_by_name("string", Value::String("a".into()));
+        prop_assert!(dynamic("test.Kinds", &wire) == expected, "{json}");
+    }
+
+    #[test]
+    fn any_query_is_bound_or_refused(seed in any::<u64>()) {
+        let mut random = Random(seed);
+        let pieces = [
+            "int32", "string", "kind", "stringMap", "int32Map", "strings", "any", "value", "timestamp", "=", "=", "&", ".", "[", "]",
+            "%", "%41", "%ff", "+", "1", "-1", "true", "a", "1970-01-01T00:00:00Z", "%5B", "%00", "\u{e9}",
+        ];
+        let query: String = (0..random.next(12)).map(|_| random.pick(&pieces)).collect();
+        for (body, json) in [("", ""), ("kind", "{}"), ("*", "")] {
+            let form = if body == "*" { &*query } else { "" };
+            if let Ok(wire) = bind(Request { query: if form.is_empty() { &query } else { "" }, form, body, json, ..REQUEST }) {
+                dynamic("test.Kinds", &wire);
+            }
+        }
+    }
 }

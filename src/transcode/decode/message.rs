@@ -145,7 +145,7 @@ impl<'a> Pass<'a> {
     /// Takes the name of a member and its colon. Most come in the order of declaration, hence the guess.
     ///
     /// `None` if the member was passed over, its value too.
-    #[inline]
+    #[inline(always)]
     pub(super) fn field(&mut self, plan: &MessagePlan, expected: usize, role: &mut Role) -> Read<Option<FieldIndex>> {
         self.json.peek();
         if let Some(field) = plan.fields.get(expected)
@@ -156,26 +156,36 @@ impl<'a> Pass<'a> {
         self.find_field(plan, role)
     }
 
+    /// The same without a guess.
     fn find_field(&mut self, plan: &MessagePlan, role: &mut Role) -> Read<Option<FieldIndex>> {
         let key = self.json.key()?;
+        if !key.escaped
+            && let Some(index) = plan.find_name(key.raw)
+        {
+            return Ok(Some(index));
+        }
         let mut name = std::mem::take(&mut self.scratch.text);
         name.clear();
-        key.append(&mut name)?;
-        let found = plan.find_name(&name);
-        let result = match found {
+        let read = key.append(&mut name);
+        let result = read.and_then(|()| match plan.find_name(&name) {
             Some(index) => Ok(Some(index)),
-            None if *role == Role::InsideAny && name == b"@type" => {
-                *role = Role::Typed;
-                self.json.string("a type URL").map(|_| None)
-            }
-            None if *role == Role::Typed && name == b"@type" => {
-                Err(Fault::new(key.at - 1, "the field is there twice").under("@type"))
-            }
-            None if self.options.unknown_fields == UnknownFields::Ignore => self.skip().map(|()| None),
-            None => Err(Fault::new(key.at - 1, "unknown field").under(&String::from_utf8_lossy(&name))),
-        };
+            None => self.no_field(key.at - 1, &name, role).map(|()| None),
+        });
         self.scratch.text = name;
         result
+    }
+
+    /// Takes the value of a member that is no field, if that is allowed.
+    fn no_field(&mut self, at: usize, name: &[u8], role: &mut Role) -> Read {
+        match *role {
+            Role::InsideAny if name == b"@type" => {
+                *role = Role::Typed;
+                self.json.string("a type URL").map(drop)
+            }
+            Role::Typed if name == b"@type" => Err(Fault::new(at, "the field is there twice").under("@type")),
+            _ if self.options.unknown_fields == UnknownFields::Ignore => self.skip(),
+            _ => Err(Fault::new(at, "unknown field").under(&String::from_utf8_lossy(name))),
+        }
     }
 
     /// Takes a value that nobody wants.
@@ -188,7 +198,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Takes the value of a field and appends it.
-    #[inline]
+    #[inline(always)]
     pub(super) fn member(&mut self, plan: &'a MessagePlan, index: FieldIndex, frame: &mut Frame) -> Read {
         let field = plan.field(index);
         let result = match self.set_by(plan, index, frame) {
@@ -201,7 +211,7 @@ impl<'a> Pass<'a> {
     }
 
     /// Whether the value that comes next sets the field. A `null` that leaves it unset is taken.
-    #[inline]
+    #[inline(always)]
     pub(super) fn set_by(&mut self, plan: &MessagePlan, index: FieldIndex, frame: &mut Frame) -> Read<bool> {
         let field = plan.field(index);
         if self.see(frame, index) {
@@ -233,7 +243,7 @@ impl<'a> Pass<'a> {
             }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn field_value(&mut self, field: &'a FieldPlan) -> Read {
         match field.shape {
             Shape::Singular => self.singular(field),

@@ -4,8 +4,8 @@
 //! at the end go into a slot of guessed width. Nothing is read twice but the members of an `Any` whose `@type` is not
 //! the first, and those once. Specification: <https://protobuf.dev/programming-guides/json/>.
 //!
-//! What is written is at most [`MAX_GROWTH`] times as long as the text (`{"f":[0,0,…]}` of doubles that are not
-//! packed is the worst), and recursion ends at `MAX_DEPTH`.
+//! What is written is at most [`MAX_GROWTH`] times as long as the text and 16 bytes (the worst is `[0,0,…]` of
+//! `google.protobuf.Value`: 15 bytes for two), and recursion ends at `MAX_DEPTH`.
 
 mod any;
 mod base64;
@@ -100,6 +100,7 @@ impl Decoder {
     ///
     /// # Errors
     /// INVALID_ARGUMENT that names the field, the line and the column; `out` is then as long as before.
+    #[expect(clippy::too_many_arguments, reason = "the plan and the options are the endpoint's, the rest the call's")]
     pub fn decode(
         &mut self,
         plan: &Plan,
@@ -108,20 +109,20 @@ impl Decoder {
         options: &DecodeOptions,
         out: &mut Vec<u8>,
     ) -> Result<(), Status> {
-        self.scratch.pass(plan, json, *options, out, |pass| pass.content(message))
+        let input = Input { plan, json, options: *options };
+        self.scratch.pass(input, out, |pass| pass.content(message))
     }
 }
 
 impl Scratch {
-    /// Reads the whole of `json` by `read`; on failure `out` stays as it was.
+    /// Reads the whole of the text by `read`; on failure `out` stays as it was.
     pub(crate) fn pass(
         &mut self,
-        plan: &Plan,
-        json: &[u8],
-        options: DecodeOptions,
+        input: Input<'_>,
         out: &mut Vec<u8>,
         read: impl FnOnce(&mut Pass<'_>) -> Read,
     ) -> Result<(), Status> {
+        let Input { plan, json, options } = input;
         self.bits.clear();
         self.keys.clear();
         self.types.clear();
@@ -137,6 +138,14 @@ impl Scratch {
             fault.into_status(json)
         })
     }
+}
+
+/// A text, and what it means.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) json: &'a [u8],
+    pub(crate) options: DecodeOptions,
 }
 
 /// One pass over one text.

@@ -96,7 +96,7 @@ impl Pass<'_> {
     fn odd_integer(&mut self, kind: Kind, at: usize) -> Read<u64> {
         self.json.rewind(at, self.json.depth());
         let number = self.json.number()?;
-        text::integer(kind, number).map_err(|problem| Fault::new(at, problem))
+        text::integer(kind, number.as_bytes()).map_err(|problem| Fault::new(at, problem))
     }
 
     fn double(&mut self) -> Read<f64> {
@@ -105,7 +105,7 @@ impl Pass<'_> {
             Some(b'-' | b'0'..=b'9') => {
                 let at = self.json.at();
                 let number = self.json.number()?;
-                json::double(number).ok_or_else(|| Fault::new(at, text::out_of_range(Kind::Double, number)))
+                json::double(number).ok_or_else(|| Fault::new(at, text::out_of_range(Kind::Double, number.as_bytes())))
             }
             _ => Err(self.json.unexpected("a double")),
         }
@@ -117,7 +117,7 @@ impl Pass<'_> {
             Some(b'-' | b'0'..=b'9') => {
                 let at = self.json.at();
                 let number = self.json.number()?;
-                json::float(number).ok_or_else(|| Fault::new(at, text::out_of_range(Kind::Float, number)))
+                json::float(number).ok_or_else(|| Fault::new(at, text::out_of_range(Kind::Float, number.as_bytes())))
             }
             _ => Err(self.json.unexpected("a float")),
         }
@@ -140,13 +140,13 @@ impl Pass<'_> {
             Some(b'-' | b'0'..=b'9') => {
                 let at = self.json.at();
                 let number = self.json.number()?;
-                let value = json::integer(number).map(|integer| text::bits(Kind::Enum(id), integer));
+                let value = json::integer(number.as_bytes()).map(|integer| text::bits(Kind::Enum(id), integer));
                 let value = match value {
                     Ok(bits) => bits.and_then(|bits| i32::try_from(bits.cast_signed()).ok()),
                     Err(NotInteger::Fraction | NotInteger::Range) => None,
                 };
                 let value = value.filter(|number| !enumeration.closed || enumeration.quoted(*number).is_some());
-                value.ok_or_else(|| Fault::new(at, text::unknown_enum(number)))?
+                value.ok_or_else(|| Fault::new(at, text::unknown_enum(number.as_bytes())))?
             }
             Some(b'n') if enumeration.null_value => {
                 self.json.null()?;

@@ -90,12 +90,17 @@ fn varint(mut value: u64) -> ([u8; 10], usize) {
 /// Appends a number as a varint.
 #[inline]
 pub(crate) fn append_varint(value: u64, out: &mut Vec<u8>) {
-    if value < 0x80 {
-        out.push(value as u8);
-    } else {
-        let (bytes, width) = varint(value);
-        // A copy of fixed length is one store.
-        out.extend_from_slice(&bytes);
-        out.truncate(out.len() + width - bytes.len());
+    let low = (value & 0x7f) as u8;
+    match value {
+        0..0x80 => out.push(low),
+        0x80..0x4000 => out.extend_from_slice(&[low | 0x80, (value >> 7) as u8]),
+        _ => append_long_varint(value, out),
     }
+}
+
+fn append_long_varint(value: u64, out: &mut Vec<u8>) {
+    let (bytes, width) = varint(value);
+    // A copy of fixed length is one store.
+    out.extend_from_slice(&bytes);
+    out.truncate(out.len() + width - bytes.len());
 }

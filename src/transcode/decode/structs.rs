@@ -38,8 +38,8 @@ impl Pass<'_> {
             Some(b'-' | b'0'..=b'9') => {
                 let at = self.json.at();
                 let number = self.json.number()?;
-                let value =
-                    json::double(number).ok_or_else(|| Fault::new(at, text::out_of_range(Kind::Double, number)))?;
+                let value = json::double(number)
+                    .ok_or_else(|| Fault::new(at, text::out_of_range(Kind::Double, number.as_bytes())))?;
                 self.out.push(NUMBER_TAG);
                 self.out.extend_from_slice(&value.to_le_bytes());
             }

@@ -6,7 +6,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use super::*;
 use crate::schema::testing;
 
-mod differential;
+pub(crate) mod differential;
 
 /// Messages with every kind of field, also for the tests of `bind` and `mask`.
 pub(crate) const SOURCES: &[(&str, &str)] =
@@ -26,7 +26,7 @@ pub(crate) fn decode_with(message: &str, json: &[u8], options: DecodeOptions) ->
     if result.is_err() {
         assert_eq!(out, b"head");
     } else {
-        assert!(out.len() - 4 <= json.len() * MAX_GROWTH, "{} bytes of {json:?}", out.len());
+        assert!(out.len() - 4 <= json.len() * MAX_GROWTH + 16, "{} bytes of {json:?}", out.len());
     }
     result.map(|()| out.split_off(4))
 }
@@ -675,6 +675,8 @@ fn timestamps_and_durations_are_strict() {
         ("-1.000000001s", -1, -1),
         ("315576000000s", 315_576_000_000, 0),
         ("-315576000000.000s", -315_576_000_000, 0),
+        ("315576000000.999999999s", 315_576_000_000, 999_999_999),
+        ("-315576000000.999999999s", -315_576_000_000, -999_999_999),
         ("1.010s", 1, 10_000_000),
     ];
     for (text, seconds, nanos) in good {
@@ -694,7 +696,6 @@ fn timestamps_and_durations_are_strict() {
         "1S",
         "1e3s",
         "315576000001s",
-        "315576000000.000000001s",
         "-315576000001s",
         "1.0000000000s",
         "0x1s",

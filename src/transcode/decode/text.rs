@@ -159,7 +159,7 @@ pub(crate) fn double(text: &[u8]) -> Result<f64, Problem> {
         b"Infinity" => Ok(f64::INFINITY),
         b"-Infinity" => Ok(f64::NEG_INFINITY),
         _ if json::number_length(text) != Some(text.len()) => Err(not_float(Kind::Double, text)),
-        _ => json::double(text).ok_or_else(|| out_of_range(Kind::Double, text)),
+        _ => std::str::from_utf8(text).ok().and_then(json::double).ok_or_else(|| out_of_range(Kind::Double, text)),
     }
 }
 
@@ -170,7 +170,7 @@ pub(crate) fn float(text: &[u8]) -> Result<f32, Problem> {
         b"Infinity" => Ok(f32::INFINITY),
         b"-Infinity" => Ok(f32::NEG_INFINITY),
         _ if json::number_length(text) != Some(text.len()) => Err(not_float(Kind::Float, text)),
-        _ => json::float(text).ok_or_else(|| out_of_range(Kind::Float, text)),
+        _ => std::str::from_utf8(text).ok().and_then(json::float).ok_or_else(|| out_of_range(Kind::Float, text)),
     }
 }
 

@@ -5,12 +5,12 @@
 
 use crate::schema::{MessageId, WellKnown};
 
-use super::super::fault::Fault;
-use super::super::plan::Plan;
-use super::super::wire::{Reader, WireType};
 use super::number::write_base64;
 use super::object::{Print, Printer};
 use super::text;
+use crate::transcode::fault::Fault;
+use crate::transcode::plan::Plan;
+use crate::transcode::wire::{Reader, WireType};
 
 /// The loaded type of a type URL: what stands behind the last slash.
 pub(super) fn find_type(plan: &Plan, type_url: &[u8]) -> Option<MessageId> {
@@ -23,8 +23,11 @@ pub(super) const fn has_fields(well_known: Option<WellKnown>) -> bool {
     matches!(well_known, None | Some(WellKnown::HttpBody | WellKnown::Empty))
 }
 
-/// The type URL and the value of an `Any`; of each, the last one that is there.
-pub(super) fn read(wire: &[u8], depth: usize) -> Print<(Option<&[u8]>, Option<&[u8]>)> {
+/// The type URL and the value of an `Any`.
+pub(super) type Parts<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+/// The parts of an `Any`; of each, the last one that is there.
+pub(super) fn read(wire: &[u8], depth: usize) -> Print<Parts<'_>> {
     let (mut type_url, mut value) = (None, None);
     let mut reader = Reader::new(wire);
     while !reader.is_empty() {
@@ -60,7 +63,7 @@ impl<'a> Printer<'a> {
         } else if let Some(id) = find_type(self.plan, type_url) {
             self.known(id, type_url, value).map_err(|fault| fault.inside_any(&self.plan.message(id).full_name))?;
         } else if std::str::from_utf8(type_url).is_ok() {
-            write_opaque(self.out, type_url, value);
+            write_opaque(&mut self.out, type_url, value);
         } else {
             return Err(Fault::at(type_url, "a type URL that is not UTF-8"));
         }
@@ -71,7 +74,7 @@ impl<'a> Printer<'a> {
     fn known(&mut self, id: MessageId, type_url: &'a [u8], value: &'a [u8]) -> Print {
         let start = self.out.len();
         self.out.extend_from_slice(b",\"@type\":");
-        text::write(self.out, type_url).map_err(|_| Fault::at(type_url, "a type URL that is not UTF-8"))?;
+        text::write(&mut self.out, type_url).map_err(|_| Fault::at(type_url, "a type URL that is not UTF-8"))?;
         let message = self.plan.message(id);
         if has_fields(message.well_known) {
             self.fields(message, &mut Reader::new(value), None)?;

@@ -7,6 +7,7 @@
 //! Specification: <https://protobuf.dev/programming-guides/json/>.
 
 mod any;
+mod append;
 mod indent;
 mod number;
 mod object;
@@ -102,9 +103,18 @@ struct Scratch {
 
 /// What of a message is printed.
 #[derive(Clone, Copy)]
-enum Part {
+enum Part<'a> {
     Whole,
     Field(FieldIndex),
+    /// The whole, as what an `Any` of this type URL holds.
+    Any(&'a [u8]),
+}
+
+/// Whether a message is known to be regular.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Unknown,
+    Regular,
 }
 
 impl Default for EncodeOptions {
@@ -131,6 +141,7 @@ impl Encoder {
     ///
     /// # Errors
     /// INTERNAL, HTTP 502, for illegal bytes, nesting beyond 100 levels and output beyond `max_bytes`.
+    #[expect(clippy::too_many_arguments, reason = "the hot call: a struct would only be taken apart again")]
     pub fn encode(
         &mut self,
         plan: &Plan,
@@ -182,42 +193,23 @@ impl Encoder {
     /// Appends one `Any` of a status' details: by its descriptor where it is known and legal, else with its bytes as
     /// base64. Never fails.
     pub fn encode_detail(&mut self, plan: &Plan, detail: &Detail, options: &EncodeOptions, out: &mut Vec<u8>) {
-        let start = out.len();
-        if self.detail(plan, detail, options, out).is_err() {
+        let (start, type_url) = (out.len(), detail.type_url.as_bytes());
+        let printed = any::find_type(plan, type_url).map(|message| {
+            let source = Source { plan, message, wire: &detail.value, options };
+            self.print_compact(&source, Part::Any(type_url), out)
+        });
+        if !matches!(printed, Some(Ok(()))) {
             out.truncate(start);
-            any::write_opaque(out, detail.type_url.as_bytes(), &detail.value);
+            any::write_opaque(out, type_url, &detail.value);
         }
         if options.indent > 0 {
             indent::apply(out, start, options.indent);
         }
     }
 
-    fn detail(
-        &mut self,
-        plan: &Plan,
-        detail: &Detail,
-        options: &EncodeOptions,
-        out: &mut Vec<u8>,
-    ) -> Result<(), Box<Fault>> {
-        let (type_url, value) = (detail.type_url.as_bytes(), &*detail.value);
+    fn print(&mut self, source: &Source<'_>, part: Part<'_>, out: &mut Vec<u8>) -> Result<(), Status> {
         let start = out.len();
-        let end = start.saturating_add(options.max_bytes);
-        let printed = Printer::new(plan, options, &mut self.scratch, out, end).any_of(type_url, value);
-        let fault = match printed {
-            Err(fault) if !fault.is_final() => fault,
-            other => return other,
-        };
-        out.truncate(start);
-        let Some(id) = any::find_type(plan, type_url) else { return Err(fault) };
-        self.regular.clear();
-        Regular::new(plan, &mut self.regular).message(id, &[value])?;
-        Printer::new(plan, options, &mut self.scratch, out, end).again().any_of(type_url, &self.regular)
-    }
-
-    fn print(&mut self, source: &Source<'_>, part: Part, out: &mut Vec<u8>) -> Result<(), Status> {
-        let start = out.len();
-        let printed = self.print_compact(source, part, out);
-        if let Err(fault) = printed {
+        if let Err(fault) = self.print_compact(source, part, out) {
             out.truncate(start);
             return Err(fault.into_status(source.wire));
         }
@@ -227,22 +219,18 @@ impl Encoder {
         Ok(())
     }
 
-    fn print_compact(&mut self, source: &Source<'_>, part: Part, out: &mut Vec<u8>) -> Result<(), Box<Fault>> {
-        let Source { plan, message, wire, options } = *source;
+    fn print_compact(&mut self, source: &Source<'_>, part: Part<'_>, out: &mut Vec<u8>) -> Result<(), Box<Fault>> {
         let start = out.len();
-        let end = start.saturating_add(options.max_bytes);
-        out.reserve(wire.len() + wire.len() / 2 + 64);
-        let printed = Printer::new(plan, options, &mut self.scratch, out, end).part(message, wire, part);
-        let fault = match printed {
+        out.reserve(source.wire.len() + source.wire.len() / 2 + 64);
+        let fault = match Printer::print(source, part, Form::Unknown, &mut self.scratch, out) {
             Err(fault) if !fault.is_final() => fault,
             other => return other,
         };
         out.truncate(start);
         self.regular.clear();
-        let rewritten = Regular::new(plan, &mut self.regular).message(message, &[wire]);
-        let printed = rewritten.and_then(|()| {
-            Printer::new(plan, options, &mut self.scratch, out, end).again().part(message, &self.regular, part)
-        });
+        let rewritten = Regular::new(source.plan, &mut self.regular).message(source.message, &[source.wire]);
+        let source = Source { wire: &self.regular, ..*source };
+        let printed = rewritten.and_then(|()| Printer::print(&source, part, Form::Regular, &mut self.scratch, out));
         printed.map_err(|later| fault.or(later))
     }
 }

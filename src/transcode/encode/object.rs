@@ -9,12 +9,13 @@ use foldhash::fast::FixedState;
 
 use crate::schema::{FieldIndex, Kind, MessageId, Presence, Shape, WellKnown};
 
-use super::super::MAX_DEPTH;
-use super::super::fault::Fault;
-use super::super::plan::{FieldPlan, MessagePlan, Plan};
-use super::super::wire::{self, ReadTag, Reader, WireType};
+use super::append::append_padded;
 use super::value::{Bare, Element, Keyed};
-use super::{EncodeOptions, Names, Part, Scratch, Unset};
+use super::{EncodeOptions, Form, Names, Part, Scratch, Source, Unset};
+use crate::transcode::MAX_DEPTH;
+use crate::transcode::fault::Fault;
+use crate::transcode::plan::{FieldPlan, MessagePlan, Plan};
+use crate::transcode::wire::{self, ReadTag, Reader, WireType};
 
 pub(super) type Print<T = ()> = Result<T, Box<Fault>>;
 
@@ -23,7 +24,7 @@ pub(super) struct Printer<'a> {
     pub(super) plan: &'a Plan,
     pub(super) options: &'a EncodeOptions,
     pub(super) scratch: &'a mut Scratch,
-    pub(super) out: &'a mut Vec<u8>,
+    pub(super) out: Vec<u8>,
     /// The length that `out` may have.
     end: usize,
     /// How many objects and arrays are open; those of repeated fields and maps do not count.
@@ -40,30 +41,29 @@ struct Seen {
 }
 
 impl<'a> Printer<'a> {
-    pub(super) fn new(
-        plan: &'a Plan,
-        options: &'a EncodeOptions,
+    /// Appends a part of the message to `out`, which it keeps for itself meanwhile: reaching it through one pointer
+    /// less is worth a tenth of the time.
+    pub(super) fn print(
+        source: &Source<'a>,
+        part: Part<'a>,
+        form: Form,
         scratch: &'a mut Scratch,
-        out: &'a mut Vec<u8>,
-        end: usize,
-    ) -> Self {
+        out: &mut Vec<u8>,
+    ) -> Print {
+        let Source { plan, message, wire, options } = *source;
         scratch.seen.clear();
         scratch.keys.clear();
-        Self { plan, options, scratch, out, end, depth: 0, regular: false }
-    }
-
-    /// The same for a message that was made regular.
-    pub(super) fn again(mut self) -> Self {
-        self.regular = true;
-        self
-    }
-
-    pub(super) fn part(&mut self, message: MessageId, wire: &'a [u8], part: Part) -> Print {
-        match part {
-            Part::Whole => self.message(message, wire)?,
-            Part::Field(field) => self.single_field(self.plan.message(message), field, wire)?,
-        }
-        self.check_size(wire)
+        let end = out.len().saturating_add(options.max_bytes);
+        let mut printer =
+            Self { plan, options, scratch, out: std::mem::take(out), end, depth: 0, regular: form == Form::Regular };
+        let printed = match part {
+            Part::Whole => printer.message(message, wire),
+            Part::Field(field) => printer.single_field(plan.message(message), field, wire),
+            Part::Any(type_url) => printer.any_of(type_url, wire),
+        };
+        let printed = printed.and_then(|()| printer.check_size(wire));
+        *out = printer.out;
+        printed
     }
 
     /// A message as its type is printed.
@@ -128,10 +128,15 @@ impl<'a> Printer<'a> {
 
     #[inline]
     pub(super) fn key(&mut self, field: &FieldPlan) {
-        self.out.extend_from_slice(match self.options.names {
-            Names::Json => &field.json_key,
-            Names::Proto => &field.proto_key,
-        });
+        let (padded, key) = match self.options.names {
+            Names::Json => (&field.json_padded, &field.json_key),
+            Names::Proto => (&field.proto_padded, &field.proto_key),
+        };
+        if key.len() <= padded.len() {
+            append_padded(&mut self.out, padded, key.len());
+        } else {
+            self.out.extend_from_slice(key);
+        }
     }
 
     /// The fields of a message up to the end of its bytes or its group, each with a comma in front.
@@ -223,7 +228,7 @@ impl<'a> Printer<'a> {
                 reader.skip(tag, self.depth)?;
             }
             self.check_size(reader.rest())?;
-            next = reader.tag_of(field.number);
+            next = field.next(reader);
         }
         Ok(())
     }
@@ -247,13 +252,32 @@ impl<'a> Printer<'a> {
                 reader.skip(tag, self.depth)?;
             }
             self.check_size(reader.rest())?;
-            next = reader.tag_of(field.number);
+            next = field.next(reader);
         }
         Ok(())
     }
 
     /// One entry; nothing if its value has to be left out.
+    #[inline]
     fn entry(&mut self, key: &'a FieldPlan, value: &'a FieldPlan, wire: &'a [u8]) -> Print<Option<u64>> {
+        let mut reader = Reader::new(wire);
+        if reader.starts_with(key.wire_tag) {
+            let key_at = reader;
+            reader.skip_scalar(key.wire_type)?;
+            if reader.starts_with(value.wire_tag) {
+                let value_at = reader;
+                reader.skip_scalar(value.wire_type)?;
+                if reader.is_empty() {
+                    return self.pair(key, Some(key_at), value, Some(value_at));
+                }
+            }
+        }
+        self.unusual_entry(key, value, wire)
+    }
+
+    /// An entry that is not just a key and a value.
+    #[cold]
+    fn unusual_entry(&mut self, key: &'a FieldPlan, value: &'a FieldPlan, wire: &'a [u8]) -> Print<Option<u64>> {
         let (mut key_at, mut value_at) = (None, None);
         let mut reader = Reader::new(wire);
         while !reader.is_empty() {
@@ -268,6 +292,17 @@ impl<'a> Printer<'a> {
             }
             reader.skip(tag, self.depth)?;
         }
+        self.pair(key, key_at, value, value_at)
+    }
+
+    #[inline]
+    fn pair(
+        &mut self,
+        key: &'a FieldPlan,
+        key_at: Option<Reader<'a>>,
+        value: &'a FieldPlan,
+        value_at: Option<Reader<'a>>,
+    ) -> Print<Option<u64>> {
         self.out.push(b',');
         let hash = self.map_key(key, key_at)?;
         self.out.push(b':');

@@ -47,11 +47,10 @@ fn print(message: &str, wire: &[u8], options: &EncodeOptions) -> Result<String, 
 /// The same by way of the rewriting that only irregular messages go otherwise.
 fn print_rewritten(message: &str, wire: &[u8]) -> Result<String, Status> {
     let (options, mut regular, mut out) = (EncodeOptions::default(), Vec::new(), Vec::new());
-    let printed = Regular::new(&PLAN, &mut regular).message(id(message), &[wire]).and_then(|()| {
-        let mut scratch = Scratch::default();
-        let printer = Printer::new(&PLAN, &options, &mut scratch, &mut out, usize::MAX).again();
-        { printer }.part(id(message), &regular, Part::Whole)
-    });
+    let rewritten = Regular::new(&PLAN, &mut regular).message(id(message), &[wire]);
+    let source = Source { plan: &PLAN, message: id(message), wire: &regular, options: &options };
+    let printed =
+        rewritten.and_then(|()| Printer::print(&source, Part::Whole, Form::Regular, &mut Scratch::default(), &mut out));
     printed.map_err(|fault| fault.into_status(wire))?;
     Ok(String::from_utf8(out).unwrap())
 }

@@ -3,7 +3,7 @@
 //! A timestamp is RFC 3339 in UTC, a duration seconds with an `s` behind; both with 0, 3, 6 or 9 fractional digits.
 //! Ranges as in `timestamp.proto` and `duration.proto`.
 
-use super::number::{write_integer, write_padded};
+use super::number::{write_padded, write_unsigned};
 
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
@@ -48,7 +48,7 @@ pub(super) fn write_duration(out: &mut Vec<u8>, seconds: i64, nanos: i32) -> boo
     if seconds < 0 || nanos < 0 {
         out.push(b'-');
     }
-    write_integer(out, seconds.unsigned_abs());
+    write_unsigned(out, seconds.unsigned_abs());
     write_fraction(out, nanos.unsigned_abs());
     out.extend_from_slice(b"s\"");
     true
@@ -57,8 +57,8 @@ pub(super) fn write_duration(out: &mut Vec<u8>, seconds: i64, nanos: i32) -> boo
 fn write_fraction(out: &mut Vec<u8>, nanos: u32) {
     let (value, digits) = match nanos {
         0 => return,
-        _ if nanos % 1_000_000 == 0 => (nanos / 1_000_000, 3),
-        _ if nanos % 1_000 == 0 => (nanos / 1_000, 6),
+        _ if nanos.is_multiple_of(1_000_000) => (nanos / 1_000_000, 3),
+        _ if nanos.is_multiple_of(1_000) => (nanos / 1_000, 6),
         _ => (nanos, 9),
     };
     out.push(b'.');

@@ -2,12 +2,13 @@
 
 use crate::schema::{EnumId, Kind, Presence};
 
-use super::super::fault::Fault;
-use super::super::plan::FieldPlan;
-use super::super::wire::Reader;
-use super::number::{write_base64, write_float, write_integer};
+use super::append::append;
+use super::number::{write_base64, write_float, write_four_digits, write_signed, write_unsigned};
 use super::object::{Print, Printer};
 use super::{Enums, Int64, Unset, text};
+use crate::transcode::fault::Fault;
+use crate::transcode::plan::FieldPlan;
+use crate::transcode::wire::Reader;
 
 pub(super) const NOT_UTF8: &str = "a string that is not UTF-8";
 
@@ -15,6 +16,14 @@ pub(super) const NOT_UTF8: &str = "a string that is not UTF-8";
 pub(super) trait Lead {
     /// Writes it; `false` where the value is a default that is left out.
     fn write(printer: &mut Printer<'_>, field: &FieldPlan, default: bool) -> bool;
+
+    /// An integer with this in front.
+    #[inline(always)]
+    fn write_integer(printer: &mut Printer<'_>, field: &FieldPlan, value: i64) {
+        if Self::write(printer, field, value == 0) {
+            write_signed(&mut printer.out, value);
+        }
+    }
 }
 
 /// The field's key; defaults of fields without presence are left out.
@@ -43,6 +52,15 @@ impl Lead for Element {
         printer.out.push(b',');
         true
     }
+
+    #[inline(always)]
+    fn write_integer(printer: &mut Printer<'_>, field: &FieldPlan, value: i64) {
+        match u16::try_from(value) {
+            Ok(value @ 0..10_000) => write_four_digits(&mut printer.out, value, Some(b',')),
+            _ if Self::write(printer, field, false) => write_signed(&mut printer.out, value),
+            _ => {}
+        }
+    }
 }
 
 impl Lead for Bare {
@@ -65,11 +83,11 @@ impl<'a> Printer<'a> {
                     self.string(field, value)?;
                 }
             }
-            Kind::Int32 => self.small::<L>(field, i64::from(reader.varint()? as i32)),
-            Kind::Uint32 => self.small::<L>(field, i64::from(reader.varint()? as u32)),
-            Kind::Sint32 => self.small::<L>(field, i64::from(zigzag(u64::from(reader.varint()? as u32)) as i32)),
-            Kind::Fixed32 => self.small::<L>(field, i64::from(reader.fixed32()?)),
-            Kind::Sfixed32 => self.small::<L>(field, i64::from(reader.fixed32()? as i32)),
+            Kind::Int32 => L::write_integer(self, field, i64::from(reader.varint()? as i32)),
+            Kind::Uint32 => L::write_integer(self, field, i64::from(reader.varint()? as u32)),
+            Kind::Sint32 => L::write_integer(self, field, i64::from(zigzag(u64::from(reader.varint()? as u32)) as i32)),
+            Kind::Fixed32 => L::write_integer(self, field, i64::from(reader.fixed32()?)),
+            Kind::Sfixed32 => L::write_integer(self, field, i64::from(reader.fixed32()? as i32)),
             Kind::Int64 => self.signed::<L>(field, reader.varint()? as i64),
             Kind::Sint64 => self.signed::<L>(field, zigzag(reader.varint()?)),
             Kind::Sfixed64 => self.signed::<L>(field, reader.fixed64()? as i64),
@@ -84,19 +102,19 @@ impl<'a> Printer<'a> {
             Kind::Double => {
                 let bits = reader.fixed64()?;
                 if L::write(self, field, bits == 0) {
-                    write_float(self.out, f64::from_bits(bits));
+                    write_float(&mut self.out, f64::from_bits(bits));
                 }
             }
             Kind::Float => {
                 let bits = reader.fixed32()?;
                 if L::write(self, field, bits == 0) {
-                    write_float(self.out, f32::from_bits(bits));
+                    write_float(&mut self.out, f32::from_bits(bits));
                 }
             }
             Kind::Bytes => {
                 let value = reader.bytes()?;
                 if L::write(self, field, value.is_empty()) {
-                    write_base64(self.out, value);
+                    write_base64(&mut self.out, value);
                 }
             }
             Kind::Enum(id) => self.enumeration::<L>(field, id, reader.varint()? as i32),
@@ -114,33 +132,26 @@ impl<'a> Printer<'a> {
     }
 
     #[inline]
-    fn small<L: Lead>(&mut self, field: &FieldPlan, value: i64) {
-        if L::write(self, field, value == 0) {
-            write_integer(self.out, value);
-        }
-    }
-
-    #[inline]
     fn signed<L: Lead>(&mut self, field: &FieldPlan, value: i64) {
         if L::write(self, field, value == 0) {
-            self.wide(value);
+            self.wide(value, write_signed);
         }
     }
 
     #[inline]
     fn unsigned<L: Lead>(&mut self, field: &FieldPlan, value: u64) {
         if L::write(self, field, value == 0) {
-            self.wide(value);
+            self.wide(value, write_unsigned);
         }
     }
 
     #[inline]
-    fn wide(&mut self, value: impl itoa::Integer) {
+    fn wide<T>(&mut self, value: T, write: impl FnOnce(&mut Vec<u8>, T)) {
         match self.options.int64 {
-            Int64::Number => write_integer(self.out, value),
+            Int64::Number => write(&mut self.out, value),
             Int64::String => {
                 self.out.push(b'"');
-                write_integer(self.out, value);
+                write(&mut self.out, value);
                 self.out.push(b'"');
             }
         }
@@ -155,8 +166,8 @@ impl<'a> Printer<'a> {
         }
         match name {
             _ if enumeration.null_value => self.out.extend_from_slice(b"null"),
-            Some(name) if self.options.enums == Enums::Name => self.out.extend_from_slice(name),
-            _ => write_integer(self.out, number),
+            Some(name) if self.options.enums == Enums::Name => append(&mut self.out, name),
+            _ => write_signed(&mut self.out, number.into()),
         }
     }
 
@@ -164,12 +175,12 @@ impl<'a> Printer<'a> {
     #[inline]
     pub(super) fn string(&mut self, field: &FieldPlan, value: &[u8]) -> Print {
         let start = self.out.len();
-        match text::write(self.out, value) {
+        match text::write(&mut self.out, value) {
             Ok(()) => Ok(()),
             Err(text::NotUtf8) if field.utf8 => Err(Fault::at(value, NOT_UTF8)),
             Err(text::NotUtf8) => {
                 self.out.truncate(start);
-                text::write_lossy(self.out, value);
+                text::write_lossy(&mut self.out, value);
                 Ok(())
             }
         }
@@ -179,7 +190,7 @@ impl<'a> Printer<'a> {
     pub(super) fn default_value(&mut self, field: &'a FieldPlan) -> Print {
         match field.kind {
             Kind::String | Kind::Bytes => self.out.extend_from_slice(b"\"\""),
-            Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64 => self.wide(0_u64),
+            Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64 => self.wide(0, write_unsigned),
             Kind::Int32 | Kind::Uint32 | Kind::Sint32 | Kind::Fixed32 | Kind::Sfixed32 | Kind::Double | Kind::Float => {
                 self.out.push(b'0');
             }

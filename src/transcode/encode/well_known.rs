@@ -2,13 +2,13 @@
 
 use crate::schema::WellKnown;
 
-use super::super::fault::Fault;
-use super::super::plan::{FieldPlan, MessagePlan};
-use super::super::wire::{Reader, WireType};
 use super::number::write_float;
 use super::object::{Print, Printer};
 use super::value::Bare;
 use super::{text, time};
+use crate::transcode::fault::Fault;
+use crate::transcode::plan::{FieldPlan, MessagePlan};
+use crate::transcode::wire::{Reader, WireType};
 
 impl<'a> Printer<'a> {
     pub(super) fn well_known(&mut self, well_known: WellKnown, message: &'a MessagePlan, wire: &'a [u8]) -> Print {
@@ -39,7 +39,7 @@ impl<'a> Printer<'a> {
                 _ => reader.skip(tag, self.depth)?,
             }
         }
-        if write(self.out, seconds, nanos) {
+        if write(&mut self.out, seconds, nanos) {
             return Ok(());
         }
         Err(Fault::unprintable(wire, format!("a time out of range ({seconds} seconds and {nanos} nanoseconds)")))
@@ -64,7 +64,7 @@ impl<'a> Printer<'a> {
                 return Err(Fault::unprintable(path, "a field mask path that has no form in lowerCamelCase"));
             }
         }
-        text::write(self.out, &paths).map_err(|_| Fault::at(wire, "a field mask that is not UTF-8"))?;
+        text::write(&mut self.out, &paths).map_err(|_| Fault::at(wire, "a field mask that is not UTF-8"))?;
         self.scratch.path = paths;
         Ok(())
     }
@@ -118,7 +118,7 @@ impl<'a> Printer<'a> {
                     if !number.is_finite() {
                         return Err(Fault::unprintable(start, "a google.protobuf.Value that is not finite"));
                     }
-                    write_float(self.out, number);
+                    write_float(&mut self.out, number);
                 }
                 _ => self.value::<Bare>(field, &mut reader)?,
             }

@@ -22,6 +22,8 @@ pub(crate) type Read<T = ()> = Result<T, Fault>;
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     text: &'a [u8],
+    /// The same, known to be UTF-8.
+    utf8: &'a str,
     at: usize,
     depth: usize,
 }
@@ -37,7 +39,7 @@ impl<'a> Reader<'a> {
     /// A reader at the start of `text`, which must be UTF-8.
     pub(crate) fn new(text: &'a [u8]) -> Read<Self> {
         match simdutf8::basic::from_utf8(text) {
-            Ok(_) => Ok(Self { text, at: 0, depth: 0 }),
+            Ok(utf8) => Ok(Self { text, utf8, at: 0, depth: 0 }),
             Err(_) => {
                 let valid = std::str::from_utf8(text).err().map_or(0, |error| error.valid_up_to());
                 Err(Fault::new(valid, "invalid UTF-8"))
@@ -166,13 +168,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Takes a number; its text.
-    pub(crate) fn number(&mut self) -> Read<&'a [u8]> {
+    pub(crate) fn number(&mut self) -> Read<&'a str> {
         self.peek();
-        let rest = self.text.get(self.at..).unwrap_or_default();
-        match number::length(rest) {
+        let start = self.at;
+        match number::length(self.text.get(start..).unwrap_or_default()) {
             Some(length) => {
                 self.at += length;
-                Ok(rest.get(..length).unwrap_or_default())
+                Ok(self.utf8.get(start..self.at).unwrap_or_default())
             }
             None => Err(self.unexpected("a number")),
         }

@@ -109,17 +109,17 @@ fn exponent(text: &[u8]) -> i64 {
 }
 
 /// The double nearest to a JSON number; `None` if it is out of range.
-pub(crate) fn double(number: &[u8]) -> Option<f64> {
-    if let Some(exact) = exact_double(number) {
+pub(crate) fn double(number: &str) -> Option<f64> {
+    if let Some(exact) = exact_double(number.as_bytes()) {
         return Some(exact);
     }
-    let value: f64 = std::str::from_utf8(number).ok()?.parse().ok()?;
+    let value: f64 = number.parse().ok()?;
     value.is_finite().then_some(value)
 }
 
 /// The float nearest to a JSON number; `None` if it is out of range.
-pub(crate) fn float(number: &[u8]) -> Option<f32> {
-    let value: f32 = std::str::from_utf8(number).ok()?.parse().ok()?;
+pub(crate) fn float(number: &str) -> Option<f32> {
+    let value: f32 = number.parse().ok()?;
     value.is_finite().then_some(value)
 }
 

@@ -123,8 +123,8 @@ impl Text<'_> {
 fn unicode(escape: &[u8], at: usize) -> Read<(char, usize)> {
     let unit = |from: usize| -> Option<u32> {
         let (head, digits) = escape.get(from..from + 6)?.split_at_checked(2)?;
-        let digits = digits.iter().map(|&byte| char::from(byte).to_digit(16));
-        if head != b"\\u" { None } else { digits.fold(Some(0), |value, digit| Some((value? << 4) | digit?)) }
+        let mut digits = digits.iter().map(|&byte| char::from(byte).to_digit(16));
+        if head != b"\\u" { None } else { digits.try_fold(0, |value, digit| Some((value << 4) | digit?)) }
     };
     let Some(first) = unit(0) else {
         return Err(Fault::new(at, "`\\u` must be followed by four hexadecimal digits"));

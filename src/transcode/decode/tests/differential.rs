@@ -7,10 +7,10 @@ use proptest::prelude::*;
 use super::*;
 
 /// A small generator of its own, so that one number tells the whole text.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn next(&mut self, below: u64) -> u64 {
+    pub(crate) fn next(&mut self, below: u64) -> u64 {
         // Steele's splitmix64.
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -18,7 +18,7 @@ impl Random {
         (mixed ^ (mixed >> 31)) % below
     }
 
-    fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
+    pub(crate) fn pick<'a>(&mut self, from: &[&'a str]) -> &'a str {
         from[usize::try_from(self.next(from.len() as u64)).unwrap()]
     }
 
@@ -182,7 +182,7 @@ impl Random {
         }
     }
 
-    fn kinds(&mut self, depth: u64) -> String {
+    pub(crate) fn kinds(&mut self, depth: u64) -> String {
         let mut text = "{".to_owned();
         let mut left: Vec<&str> = MEMBERS.iter().chain(if depth > 0 { NESTED } else { &[] }).copied().collect();
         if self.next(2) == 0 {
