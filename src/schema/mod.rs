@@ -4,6 +4,20 @@
 //! enums), and nothing above this module needs to know which syntax a file was written in.
 //! Specification: <https://protobuf.dev/editions/features/>, `google/protobuf/descriptor.proto`.
 
+pub mod error;
+pub mod load;
+
+mod census;
+mod declarations;
+mod descriptor;
+mod editions;
+mod fields;
+mod json_name;
+mod messages;
+mod sources;
+mod symbols;
+mod well_known;
+
 #[cfg(test)]
 pub(crate) mod testing;
 
@@ -314,3 +328,6 @@ impl Message {
         Some((FieldIndex(u16::try_from(position).ok()?), self.fields.get(position)?))
     }
 }
+
+#[cfg(test)]
+mod tests;

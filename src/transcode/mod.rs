@@ -5,9 +5,12 @@
 
 pub mod bind;
 pub mod decode;
+pub mod encode;
+pub mod http_body;
 pub mod mask;
 pub mod plan;
 
+mod fault;
 mod json;
 mod well_known;
 mod wire;

@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 
 use crate::schema::{EnumId, FieldIndex, Kind, MessageId, Presence, Schema, Shape, WellKnown};
 
-use super::wire::WireType;
+use super::wire::{ReadTag, Reader, WireType};
 
 /// Every message and enum of a schema, as tables.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub(crate) struct FieldPlan {
     pub(crate) shape: Shape,
     pub(crate) presence: Presence,
     pub(crate) oneof: Option<u16>,
+    /// The bit that says that the field was seen; the members of a oneof share one.
+    pub(crate) seen_bit: u32,
     pub(crate) packed: bool,
     pub(crate) utf8: bool,
     /// The wire type of one unpacked value.
@@ -58,6 +60,11 @@ pub(crate) struct FieldPlan {
     pub(crate) json_key: Box<[u8]>,
     /// `,"proto_name":`
     pub(crate) proto_key: Box<[u8]>,
+    /// The keys again, padded so that they are copied without a look at their length; of no use if they are longer.
+    pub(crate) json_padded: [u8; PADDED],
+    pub(crate) proto_padded: [u8; PADDED],
+    /// The tag of one unpacked value where it is a single byte, else 0.
+    pub(crate) wire_tag: u8,
 }
 
 /// A tag as the varint that it is on the wire.
@@ -89,6 +96,9 @@ struct NumberTable {
     /// The numbers beyond, sorted.
     sparse: Box<[(u32, FieldIndex)]>,
 }
+
+/// Most keys are shorter.
+const PADDED: usize = 32;
 
 /// Field and enum numbers below this go into a dense table, if they use a quarter of it or more.
 const DENSE_LIMIT: usize = 1024;
@@ -135,7 +145,9 @@ impl MessagePlan {
             full_name: message.full_name.clone(),
             well_known: message.well_known,
             message_set: message.message_set,
-            fields: message.fields.iter().map(FieldPlan::compile).collect(),
+            fields: indexes()
+                .map(|(index, field)| FieldPlan::compile(field, seen_bit(message, index, field)))
+                .collect(),
             oneofs: message.oneofs.len(),
             required: indexes()
                 .filter(|(_, field)| field.presence == Presence::Required)
@@ -160,10 +172,21 @@ impl MessagePlan {
     pub(crate) fn find_number(&self, number: u32) -> Option<FieldIndex> {
         self.numbers.find(number)
     }
+
+    /// The field of this number.
+    #[inline]
+    pub(crate) fn by_number(&self, number: u32) -> Option<&FieldPlan> {
+        self.fields.get(self.numbers.find(number)?.index())
+    }
+
+    /// The key and the value, where it is the entry of a map.
+    pub(crate) fn map_entry(&self) -> Option<(&FieldPlan, &FieldPlan)> {
+        Some((self.by_number(1)?, self.by_number(2)?))
+    }
 }
 
 impl FieldPlan {
-    fn compile(field: &crate::schema::Field) -> Self {
+    fn compile(field: &crate::schema::Field, seen_bit: u32) -> Self {
         let wire_type = WireType::of(field.kind);
         let written = if field.packed { WireType::Length } else { wire_type };
         let name = if field.extension { field.json_name.clone() } else { field.name.clone() };
@@ -173,12 +196,19 @@ impl FieldPlan {
             shape: field.shape,
             presence: field.presence,
             oneof: field.oneof,
+            seen_bit,
             packed: field.packed,
             utf8: field.utf8,
             wire_type,
             tag: Tag::new(field.number, written),
             json_key: key(&field.json_name),
             proto_key: key(&name),
+            json_padded: padded(&key(&field.json_name)),
+            proto_padded: padded(&key(&name)),
+            wire_tag: u8::try_from(field.number << 3 | u32::from(wire_type.number()))
+                .ok()
+                .filter(|tag| tag.is_ascii() && wire_type != WireType::StartGroup)
+                .unwrap_or(0),
             name,
             json_name: field.json_name.clone(),
         }
@@ -186,6 +216,30 @@ impl FieldPlan {
 }
 
 impl FieldPlan {
+    /// Whether the value behind this tag is one of the field's: a list of scalars comes packed or not, whatever it
+    /// says itself.
+    #[inline]
+    pub(crate) fn takes(&self, tag: ReadTag) -> bool {
+        tag.is(self.wire_type) || self.shape == Shape::Repeated && tag.is(WireType::Length) && self.is_packable()
+    }
+
+    /// The next tag if it is another one of this field, and does not end a group.
+    #[inline]
+    pub(crate) fn next(&self, reader: &mut Reader<'_>) -> Option<ReadTag> {
+        if reader.starts_with(self.wire_tag) {
+            return Some(ReadTag::of_byte(self.wire_tag));
+        }
+        reader.tag_of(self.number)
+    }
+
+    const fn is_packable(&self) -> bool {
+        matches!(self.wire_type, WireType::Varint | WireType::Fixed64 | WireType::Fixed32)
+    }
+
+    pub(crate) fn is_extension(&self) -> bool {
+        self.name.starts_with('[')
+    }
+
     /// `"jsonName":`
     #[inline]
     pub(crate) fn quoted_key(&self) -> &[u8] {
@@ -193,10 +247,25 @@ impl FieldPlan {
     }
 }
 
+/// Fields outside of oneofs have the bit of their position, oneofs the bits behind them.
+fn seen_bit(message: &crate::schema::Message, index: FieldIndex, field: &crate::schema::Field) -> u32 {
+    match field.oneof {
+        Some(oneof) => u32::try_from(message.fields.len()).expect("field positions are 16 bits") + u32::from(oneof),
+        None => index.0.into(),
+    }
+}
+
 /// `,"name":`, with the name escaped.
 fn key(name: &str) -> Box<[u8]> {
     let quoted = serde_json::to_string(name).expect("a string is always JSON");
     format!(",{quoted}:").into_bytes().into()
+}
+
+/// The beginning of `key` with zeros behind.
+fn padded(key: &[u8]) -> [u8; PADDED] {
+    let mut padded = [0; PADDED];
+    padded.iter_mut().zip(key).for_each(|(slot, &byte)| *slot = byte);
+    padded
 }
 
 impl Tag {
