@@ -83,7 +83,7 @@ impl Fault {
 
     /// The failure of the call whose upstream sent `wire`.
     #[cold]
-    pub(crate) fn into_status(self: Box<Self>, wire: &[u8]) -> Status {
+    pub(crate) fn into_status(self, wire: &[u8]) -> Status {
         let mut text = match self.cause {
             Cause::Irregular => "the message changed its meaning while it was read".to_owned(),
             Cause::Illegal(cause) | Cause::Unprintable(cause) => cause.into_owned(),

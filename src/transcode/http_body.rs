@@ -3,6 +3,9 @@
 //! Its extensions are metadata of no standard meaning, and are passed over. Specification:
 //! `google/api/httpbody.proto`.
 
+#[cfg(test)]
+mod tests;
+
 use std::ops::Range;
 
 use crate::status::Status;

@@ -5,12 +5,12 @@
 
 use crate::schema::{MessageId, WellKnown};
 
-use super::super::fault::Fault;
-use super::super::plan::Plan;
-use super::super::wire::{Reader, WireType};
 use super::number::write_base64;
 use super::object::{Print, Printer};
 use super::text;
+use crate::transcode::fault::Fault;
+use crate::transcode::plan::Plan;
+use crate::transcode::wire::{Reader, WireType};
 
 /// The loaded type of a type URL: what stands behind the last slash.
 pub(super) fn find_type(plan: &Plan, type_url: &[u8]) -> Option<MessageId> {
@@ -23,8 +23,11 @@ pub(super) const fn has_fields(well_known: Option<WellKnown>) -> bool {
     matches!(well_known, None | Some(WellKnown::HttpBody | WellKnown::Empty))
 }
 
-/// The type URL and the value of an `Any`; of each, the last one that is there.
-pub(super) fn read(wire: &[u8], depth: usize) -> Print<(Option<&[u8]>, Option<&[u8]>)> {
+/// The type URL and the value of an `Any`.
+pub(super) type Parts<'a> = (Option<&'a [u8]>, Option<&'a [u8]>);
+
+/// The parts of an `Any`; of each, the last one that is there.
+pub(super) fn read(wire: &[u8], depth: usize) -> Print<Parts<'_>> {
     let (mut type_url, mut value) = (None, None);
     let mut reader = Reader::new(wire);
     while !reader.is_empty() {

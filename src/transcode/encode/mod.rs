@@ -137,6 +137,7 @@ impl Encoder {
     ///
     /// # Errors
     /// INTERNAL, HTTP 502, for illegal bytes, nesting beyond 100 levels and output beyond `max_bytes`.
+    #[expect(clippy::too_many_arguments, reason = "the hot call: a struct would only be taken apart again")]
     pub fn encode(
         &mut self,
         plan: &Plan,

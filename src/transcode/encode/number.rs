@@ -30,8 +30,8 @@ pub(crate) fn write_four_digits(out: &mut Vec<u8>, value: u16, lead: Option<u8>)
     let value = u32::from(value);
     let (high, low) = (value / 100, value % 100);
     // The tens of a number below a hundred are its 103/1024.
-    let tens = high * 103 >> 10 | (low * 103 >> 10) << 16;
-    let ones = (high | low << 16) - tens * 10;
+    let tens = ((high * 103) >> 10) | (((low * 103) >> 10) << 16);
+    let ones = (high | (low << 16)) - tens * 10;
     let digits = tens | ones << 8;
     // The last digit is there even if it is zero.
     let zeros = (digits | 1 << 24).trailing_zeros() / 8;

@@ -9,13 +9,13 @@ use foldhash::fast::FixedState;
 
 use crate::schema::{FieldIndex, Kind, MessageId, Presence, Shape, WellKnown};
 
-use super::super::MAX_DEPTH;
-use super::super::fault::Fault;
-use super::super::plan::{FieldPlan, MessagePlan, Plan};
-use super::super::wire::{self, ReadTag, Reader, WireType};
 use super::append::append_padded;
 use super::value::{Bare, Element, Keyed};
 use super::{EncodeOptions, Form, Names, Part, Scratch, Source, Unset};
+use crate::transcode::MAX_DEPTH;
+use crate::transcode::fault::Fault;
+use crate::transcode::plan::{FieldPlan, MessagePlan, Plan};
+use crate::transcode::wire::{self, ReadTag, Reader, WireType};
 
 pub(super) type Print<T = ()> = Result<T, Box<Fault>>;
 

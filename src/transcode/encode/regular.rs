@@ -6,13 +6,13 @@
 
 use crate::schema::{Kind, MessageId, Shape, WellKnown};
 
-use super::super::MAX_DEPTH;
-use super::super::fault::Fault;
-use super::super::plan::{FieldPlan, MessagePlan, Plan, Tag};
-use super::super::wire::{self, ReadTag, Reader, WireType};
 use super::any;
 use super::object::Print;
 use super::value::NOT_UTF8;
+use crate::transcode::MAX_DEPTH;
+use crate::transcode::fault::Fault;
+use crate::transcode::plan::{FieldPlan, MessagePlan, Plan, Tag};
+use crate::transcode::wire::{self, ReadTag, Reader, WireType};
 
 /// Writes regular messages.
 pub(super) struct Regular<'a> {
@@ -231,7 +231,7 @@ impl<'a> Regular<'a> {
             }
         }
         // The sort is stable: of equal keys, the last is the last that came.
-        pairs.sort_by(|(one, _), (other, _)| one.cmp(other));
+        pairs.sort_by_key(|&(key, _)| key);
         for same in pairs.chunk_by(|(one, _), (other, _)| one == other) {
             let Some(((at, values), others)) = same.split_last() else { continue };
             others.iter().try_for_each(|(_, values)| self.discard(value, values))?;

@@ -109,8 +109,8 @@ fn write_long(out: &mut Vec<u8>, text: &[u8]) -> bool {
 const fn is_plain_word(word: u64) -> bool {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
     let controls = word.wrapping_sub(ONES * 0x20);
-    let quotes = (word ^ ONES * b'"' as u64).wrapping_sub(ONES);
-    let backslashes = (word ^ ONES * b'\\' as u64).wrapping_sub(ONES);
+    let quotes = (word ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let backslashes = (word ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
     (word | controls | quotes | backslashes) & (ONES * 0x80) == 0
 }
 
@@ -118,7 +118,7 @@ const fn is_plain_word(word: u64) -> bool {
 #[inline]
 fn has_escapes(word: u64) -> bool {
     const ONES: u64 = u64::from_le_bytes([1; 8]);
-    let (quotes, backslashes) = (word ^ ONES * b'"' as u64, word ^ ONES * b'\\' as u64);
+    let (quotes, backslashes) = (word ^ (ONES * b'"' as u64), word ^ (ONES * b'\\' as u64));
     let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
     (below(word, 0x20) | below(quotes, 1) | below(backslashes, 1)) & (ONES * 0x80) != 0
 }

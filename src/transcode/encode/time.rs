@@ -57,8 +57,8 @@ pub(super) fn write_duration(out: &mut Vec<u8>, seconds: i64, nanos: i32) -> boo
 fn write_fraction(out: &mut Vec<u8>, nanos: u32) {
     let (value, digits) = match nanos {
         0 => return,
-        _ if nanos % 1_000_000 == 0 => (nanos / 1_000_000, 3),
-        _ if nanos % 1_000 == 0 => (nanos / 1_000, 6),
+        _ if nanos.is_multiple_of(1_000_000) => (nanos / 1_000_000, 3),
+        _ if nanos.is_multiple_of(1_000) => (nanos / 1_000, 6),
         _ => (nanos, 9),
     };
     out.push(b'.');

@@ -2,13 +2,13 @@
 
 use crate::schema::{EnumId, Kind, Presence};
 
-use super::super::fault::Fault;
-use super::super::plan::FieldPlan;
-use super::super::wire::Reader;
 use super::append::append;
 use super::number::{write_base64, write_float, write_four_digits, write_signed, write_unsigned};
 use super::object::{Print, Printer};
 use super::{Enums, Int64, Unset, text};
+use crate::transcode::fault::Fault;
+use crate::transcode::plan::FieldPlan;
+use crate::transcode::wire::Reader;
 
 pub(super) const NOT_UTF8: &str = "a string that is not UTF-8";
 

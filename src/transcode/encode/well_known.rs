@@ -2,13 +2,13 @@
 
 use crate::schema::WellKnown;
 
-use super::super::fault::Fault;
-use super::super::plan::{FieldPlan, MessagePlan};
-use super::super::wire::{Reader, WireType};
 use super::number::write_float;
 use super::object::{Print, Printer};
 use super::value::Bare;
 use super::{text, time};
+use crate::transcode::fault::Fault;
+use crate::transcode::plan::{FieldPlan, MessagePlan};
+use crate::transcode::wire::{Reader, WireType};
 
 impl<'a> Printer<'a> {
     pub(super) fn well_known(&mut self, well_known: WellKnown, message: &'a MessagePlan, wire: &'a [u8]) -> Print {

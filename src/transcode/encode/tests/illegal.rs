@@ -1,8 +1,8 @@
 use std::fmt::Write as _;
 
-use super::super::super::MAX_DEPTH;
 use super::wire_bytes::*;
 use super::*;
+use crate::transcode::MAX_DEPTH;
 
 const ALL: &str = "three.All";
 
