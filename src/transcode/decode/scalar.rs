@@ -63,7 +63,16 @@ impl Pass<'_> {
         if string.escaped {
             return self.append_escaped(string);
         }
-        text::append_bytes(string.raw, &mut self.out);
+        let length = string.raw.len();
+        match self.json.chunk(string.at) {
+            // A copy of fixed length is two instructions where one of any length is a call.
+            Some(chunk) if length <= chunk.len() => {
+                self.out.push(length as u8);
+                self.out.extend_from_slice(chunk);
+                self.out.truncate(self.out.len() + length - chunk.len());
+            }
+            _ => text::append_bytes(string.raw, &mut self.out),
+        }
         Ok(())
     }
 

@@ -93,11 +93,18 @@ impl<'a> Reader<'a> {
     /// Takes `literal` if it comes next, to the byte.
     #[inline]
     pub(crate) fn take(&mut self, literal: &[u8]) -> bool {
-        let found = self.text.get(self.at..).is_some_and(|rest| rest.starts_with(literal));
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let found = rest.get(..literal.len()).is_some_and(|head| same(head, literal));
         if found {
             self.at += literal.len();
         }
         found
+    }
+
+    /// Sixteen bytes from this offset on, if there are as many.
+    #[inline]
+    pub(crate) fn chunk(&self, at: usize) -> Option<&'a [u8; 16]> {
+        self.text.get(at..)?.first_chunk()
     }
 
     /// Takes a `{` or `[`; false if the container is empty, and then it is closed already.
@@ -265,6 +272,19 @@ impl<'a> Reader<'a> {
 
     fn starts(&self, literal: &[u8]) -> bool {
         self.text.get(self.at..).is_some_and(|rest| rest.starts_with(literal))
+    }
+}
+
+/// Whether two texts of the same length are the same. Short ones, as names are, are compared as one or two words that
+/// may overlap, without a call.
+#[inline]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    match one.len() {
+        4..8 => one.first_chunk::<4>() == other.first_chunk::<4>() && one.last_chunk::<4>() == other.last_chunk::<4>(),
+        8..=16 => {
+            one.first_chunk::<8>() == other.first_chunk::<8>() && one.last_chunk::<8>() == other.last_chunk::<8>()
+        }
+        _ => one == other,
     }
 }
 

@@ -48,18 +48,41 @@ pub(crate) fn length(text: &[u8]) -> Option<usize> {
 #[inline]
 pub(crate) fn plain(text: &[u8]) -> Option<(Integer, usize)> {
     let negative = text.first() == Some(&b'-');
-    let start = usize::from(negative);
+    let digits = text.get(usize::from(negative)..)?;
+    let (size, count) = short(digits).or_else(|| long(digits))?;
+    let leading_zero = count > 1 && digits.first() == Some(&b'0');
+    let longer = matches!(digits.get(count), Some(b'.' | b'e' | b'E'));
+    (!leading_zero && !longer).then_some((Integer { negative, size }, count + usize::from(negative)))
+}
+
+/// The number of one to seven digits that eight bytes begin with, without a branch for each digit.
+#[inline]
+fn short(text: &[u8]) -> Option<(u64, usize)> {
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    let word = u64::from_le_bytes(*text.first_chunk::<8>()?) ^ ZEROS;
+    // The high bit of the first byte that is above 9; carries spoil only the bytes behind it.
+    let others = (word.wrapping_add(0x7676_7676_7676_7676) | word) & 0x8080_8080_8080_8080;
+    let count = others.trailing_zeros() / 8;
+    if !(1..=7).contains(&count) {
+        return None;
+    }
+    // The first digit is the lowest byte: zeros shifted in below lead the number. Then pairs, fours, eight.
+    let pairs = ((word << (64 - 8 * count)) & 0x0f0f_0f0f_0f0f_0f0f).wrapping_mul(10 * 256 + 1) >> 8;
+    let fours = (pairs & 0x00ff_00ff_00ff_00ff).wrapping_mul(100 * 65_536 + 1) >> 16;
+    let eight = (fours & 0x0000_ffff_0000_ffff).wrapping_mul(10_000 * (1 << 32) + 1) >> 32;
+    Some((eight, count as usize))
+}
+
+/// The number of one to 19 digits that a text begins with.
+fn long(text: &[u8]) -> Option<(u64, usize)> {
     let mut size = 0u64;
-    let mut at = start;
-    while let Some(digit) = text.get(at).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
+    let mut count = 0;
+    while let Some(digit) = text.get(count).map(|byte| byte.wrapping_sub(b'0')).filter(|digit| *digit < 10) {
         // What wraps is longer than 19 digits, and given up below.
         size = size.wrapping_mul(10).wrapping_add(digit.into());
-        at += 1;
+        count += 1;
     }
-    let count = at - start;
-    let leading_zero = count > 1 && text.get(start) == Some(&b'0');
-    let longer = matches!(text.get(at), Some(b'.' | b'e' | b'E'));
-    ((1..=19).contains(&count) && !leading_zero && !longer).then_some((Integer { negative, size }, at))
+    (1..=19).contains(&count).then_some((size, count))
 }
 
 /// The integer that the whole of `text` is, if it is written with digits alone.

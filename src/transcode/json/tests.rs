@@ -56,6 +56,26 @@ fn integers_are_exact_in_every_form() {
 }
 
 #[test]
+fn plain_integers_end_at_any_byte() {
+    for digits in
+        ["7", "42", "123", "9999", "12345", "654321", "1234567", "12345678", "123456789012", "9223372036854775807"]
+    {
+        for behind in ["", ",", "]", "}", " 12345678", "\n", "/2", ":2", "x1234567", "\u{ff}ÿÿÿÿÿÿÿ", "\u{7f}\u{7f}"]
+        {
+            for sign in ["", "-"] {
+                let expected = Integer { negative: !sign.is_empty(), size: digits.parse().unwrap() };
+                let text = format!("{sign}{digits}{behind}");
+                assert_eq!(number::plain(text.as_bytes()), Some((expected, sign.len() + digits.len())), "{text}");
+            }
+        }
+        for behind in [".0", "e1", "E1,       "] {
+            assert_eq!(number::plain(format!("{digits}{behind}").as_bytes()), None);
+        }
+        assert_eq!(number::plain(format!("0{digits}        ").as_bytes()), None);
+    }
+}
+
+#[test]
 fn doubles_are_rounded_as_the_standard_library_does() {
     for text in [
         "0.1",
