@@ -376,13 +376,17 @@ fn read<'a>(tag: ReadTag, reader: &mut Reader<'a>, depth: usize) -> Print<Value<
     })
 }
 
-/// The value behind `tag`. A string is checked even if another one takes its place, as parsers do.
+/// The value behind `tag`. Strings and packed lists are checked even if other values take their place, as parsers do.
 fn checked<'a>(field: &FieldPlan, tag: ReadTag, reader: &mut Reader<'a>, depth: usize) -> Print<Value<'a>> {
     let value = read(tag, reader, depth)?;
-    match value {
-        Value::Bytes(text) if field.kind == Kind::String && field.utf8 && simdutf8::basic::from_utf8(text).is_err() => {
-            Err(Fault::at(text, NOT_UTF8))
+    let Value::Bytes(bytes) = value else { return Ok(value) };
+    if !tag.is(field.wire_type) {
+        let mut packed = Reader::new(bytes);
+        while !packed.is_empty() {
+            packed.skip_scalar(field.wire_type)?;
         }
-        _ => Ok(value),
+    } else if field.kind == Kind::String && field.utf8 {
+        simdutf8::basic::from_utf8(bytes).map_err(|_| Fault::at(bytes, NOT_UTF8))?;
     }
+    Ok(value)
 }

@@ -170,3 +170,14 @@ fn values_in_pieces() {
     check(ALL, &bytes(67, [bytes(1, "a_b"), bytes(1, "c")].concat()), r#"{"mask":"aB,c"}"#);
     check(ALL, &[bytes(67, bytes(1, "a_b")), bytes(67, bytes(1, "c"))].concat(), r#"{"mask":"aB,c"}"#);
 }
+
+#[test]
+fn what_is_overwritten_must_be_legal_all_the_same() {
+    for bad in [bytes(22, [0xff]), bytes(21, [0x80]), bytes(26, [1]), bytes(14, [0xff]), bytes(63, bytes(1, [0xff]))] {
+        assert!(print(ALL, &[bytes(53, &bad), int(51, 1)].concat(), &EncodeOptions::default()).is_err(), "{bad:x?}");
+        assert!(print_rewritten(ALL, &[bytes(53, &bad), int(51, 1)].concat()).is_err(), "{bad:x?}");
+    }
+    // The bytes in an `Any` have no type before it is printed.
+    let times = [any(63, "x/google.protobuf.Timestamp", [0xff]), any(63, "x/google.protobuf.Timestamp", [])].concat();
+    check(ALL, &times, r#"{"any":{"@type":"x/google.protobuf.Timestamp","value":"1970-01-01T00:00:00Z"}}"#);
+}
