@@ -8,6 +8,7 @@ use crate::schema::{MessageId, WellKnown};
 use super::number::write_base64;
 use super::object::{Print, Printer};
 use super::text;
+use super::value::NOT_UTF8;
 use crate::transcode::fault::Fault;
 use crate::transcode::plan::Plan;
 use crate::transcode::wire::{Reader, WireType};
@@ -33,7 +34,11 @@ pub(super) fn read(wire: &[u8], depth: usize) -> Print<Parts<'_>> {
     while !reader.is_empty() {
         let tag = reader.tag()?;
         match tag.number() {
-            1 if tag.is(WireType::Length) => type_url = Some(reader.bytes()?),
+            1 if tag.is(WireType::Length) => {
+                let text = reader.bytes()?;
+                simdutf8::basic::from_utf8(text).map_err(|_| Fault::at(text, NOT_UTF8))?;
+                type_url = Some(text);
+            }
             2 if tag.is(WireType::Length) => value = Some(reader.bytes()?),
             _ => reader.skip(tag, depth)?,
         }
@@ -62,10 +67,8 @@ impl<'a> Printer<'a> {
             self.out.extend_from_slice(b"{}");
         } else if let Some(id) = find_type(self.plan, type_url) {
             self.known(id, type_url, value).map_err(|fault| fault.inside_any(&self.plan.message(id).full_name))?;
-        } else if std::str::from_utf8(type_url).is_ok() {
-            write_opaque(&mut self.out, type_url, value);
         } else {
-            return Err(Fault::at(type_url, "a type URL that is not UTF-8"));
+            write_opaque(&mut self.out, type_url, value);
         }
         self.depth -= 1;
         Ok(())
@@ -74,7 +77,7 @@ impl<'a> Printer<'a> {
     fn known(&mut self, id: MessageId, type_url: &'a [u8], value: &'a [u8]) -> Print {
         let start = self.out.len();
         self.out.extend_from_slice(b",\"@type\":");
-        text::write(&mut self.out, type_url).map_err(|_| Fault::at(type_url, "a type URL that is not UTF-8"))?;
+        text::write(&mut self.out, type_url).map_err(|_| Fault::at(type_url, NOT_UTF8))?;
         let message = self.plan.message(id);
         if has_fields(message.well_known) {
             self.fields(message, &mut Reader::new(value), None)?;

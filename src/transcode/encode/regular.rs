@@ -4,6 +4,11 @@
 //! It costs a sort per message and is taken once for a whole answer. What is unknown is dropped, as it would not be
 //! printed. Depth is counted as the printer does.
 
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+use smallvec::SmallVec;
+
 use crate::schema::{Kind, MessageId, Shape, WellKnown};
 
 use super::any;
@@ -40,6 +45,9 @@ enum Value<'a> {
     /// The inside of a group.
     Group(&'a [u8]),
 }
+
+/// The values of one field; more than one only if the message is split, or comes again.
+type Values<'a> = SmallVec<[Value<'a>; 2]>;
 
 /// The member that a oneof has after all that was read.
 #[derive(Clone, Copy, Default)]
@@ -125,6 +133,9 @@ impl<'a> Regular<'a> {
                 entries.push(Entry { index, value });
             }
         }
+        if message.oneofs == 0 {
+            return Ok(entries);
+        }
         let mut kept = Vec::with_capacity(entries.len());
         for (at, entry) in entries.into_iter().enumerate() {
             let oneof = message.fields.get(entry.index).and_then(|field| field.oneof);
@@ -185,7 +196,7 @@ impl<'a> Regular<'a> {
 
     /// The last value; all of them merged for a message.
     fn singular(&mut self, field: &'a FieldPlan, entries: &[Entry<'a>]) -> Print {
-        let values: Vec<Value<'a>> = entries.iter().map(|entry| entry.value).collect();
+        let values: Values<'a> = entries.iter().map(|entry| entry.value).collect();
         self.value(field, &values)
     }
 
@@ -230,11 +241,13 @@ impl<'a> Regular<'a> {
                 pairs.extend(self.pair(key, value, wire)?);
             }
         }
-        // The sort is stable: of equal keys, the last is the last that came.
-        pairs.sort_by_key(|&(key, _)| key);
-        for same in pairs.chunk_by(|(one, _), (other, _)| one == other) {
-            let Some(((at, values), others)) = same.split_last() else { continue };
-            others.iter().try_for_each(|(_, values)| self.discard(value, values))?;
+        let mut last = HashMap::with_capacity_and_hasher(pairs.len(), RandomState::default());
+        last.extend(pairs.iter().enumerate().map(|(position, &(key, _))| (key, position)));
+        for (position, (at, values)) in pairs.iter().enumerate() {
+            if last.get(at) != Some(&position) {
+                self.discard(value, values)?;
+                continue;
+            }
             self.nested(field.number, |this| {
                 match *at {
                     Key::Text(text) => this.bytes(key.number, text),
@@ -249,8 +262,8 @@ impl<'a> Regular<'a> {
     }
 
     /// The key and the values of one entry; nothing if the entry counts as unknown.
-    fn pair(&self, key: &FieldPlan, value: &FieldPlan, wire: &'a [u8]) -> Print<Option<(Key<'a>, Vec<Value<'a>>)>> {
-        let mut values = Vec::new();
+    fn pair(&self, key: &FieldPlan, value: &FieldPlan, wire: &'a [u8]) -> Print<Option<(Key<'a>, Values<'a>)>> {
+        let mut values = Values::new();
         let mut at = Key::default_of(key);
         let mut reader = Reader::new(wire);
         while !reader.is_empty() {
@@ -300,7 +313,7 @@ impl<'a> Regular<'a> {
 }
 
 /// A map key; equal keys are equal values of their type, however they were written.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Key<'a> {
     Text(&'a [u8]),
     Varint(u64),
@@ -345,7 +358,7 @@ const fn is_level(well_known: Option<WellKnown>) -> bool {
 }
 
 /// The pieces of a split message.
-fn segments<'a>(values: &[Value<'a>]) -> Vec<&'a [u8]> {
+fn segments<'a>(values: &[Value<'a>]) -> SmallVec<[&'a [u8]; 2]> {
     let inside = |value: &Value<'a>| match *value {
         Value::Bytes(bytes) | Value::Group(bytes) => Some(bytes),
         Value::Varint(_) | Value::Fixed64(_) | Value::Fixed32(_) => None,
@@ -363,13 +376,17 @@ fn read<'a>(tag: ReadTag, reader: &mut Reader<'a>, depth: usize) -> Print<Value<
     })
 }
 
-/// The value behind `tag`. A string is checked even if another one takes its place, as parsers do.
+/// The value behind `tag`. Strings and packed lists are checked even if other values take their place, as parsers do.
 fn checked<'a>(field: &FieldPlan, tag: ReadTag, reader: &mut Reader<'a>, depth: usize) -> Print<Value<'a>> {
     let value = read(tag, reader, depth)?;
-    match value {
-        Value::Bytes(text) if field.kind == Kind::String && field.utf8 && simdutf8::basic::from_utf8(text).is_err() => {
-            Err(Fault::at(text, NOT_UTF8))
+    let Value::Bytes(bytes) = value else { return Ok(value) };
+    if !tag.is(field.wire_type) {
+        let mut packed = Reader::new(bytes);
+        while !packed.is_empty() {
+            packed.skip_scalar(field.wire_type)?;
         }
-        _ => Ok(value),
+    } else if field.kind == Kind::String && field.utf8 {
+        simdutf8::basic::from_utf8(bytes).map_err(|_| Fault::at(bytes, NOT_UTF8))?;
     }
+    Ok(value)
 }

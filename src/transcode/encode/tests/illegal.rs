@@ -59,7 +59,7 @@ fn illegal_bytes_are_named_with_their_place() {
     check_fails(
         ALL,
         &bytes(63, [bytes(1, [0xff]), bytes(2, [1])].concat()),
-        "a type URL that is not UTF-8 in field \"any\" at offset 5",
+        "a string that is not UTF-8 in field \"any\" at offset 5",
     );
     check_fails(
         ALL,

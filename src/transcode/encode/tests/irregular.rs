@@ -48,7 +48,7 @@ fn lists_and_maps_gather() {
     check(
         ALL,
         &[entry(41, bytes(1, "b"), bytes(2, "x")), int(3, 7), entry(41, bytes(1, "a"), [])].concat(),
-        r#"{"int32Field":7,"labels":{"a":"","b":"x"}}"#,
+        r#"{"int32Field":7,"labels":{"b":"x","a":""}}"#,
     );
     // An unknown field between is no interruption that matters, but may be one.
     check(ALL, &[int(21, 1), int(999, 7), int(21, 2)].concat(), r#"{"int32s":[1,2]}"#);
@@ -57,7 +57,7 @@ fn lists_and_maps_gather() {
 #[test]
 fn the_last_of_equal_map_keys_wins() {
     let pair = |key: &str, value: &str| entry(41, bytes(1, key), bytes(2, value));
-    check(ALL, &[pair("a", "1"), pair("b", "2"), pair("a", "3")].concat(), r#"{"labels":{"a":"3","b":"2"}}"#);
+    check(ALL, &[pair("a", "1"), pair("b", "2"), pair("a", "3")].concat(), r#"{"labels":{"b":"2","a":"3"}}"#);
     check(
         ALL,
         &[entry(43, int(1, 1), int(2, 1)), entry(43, int(1, 2), [])].concat(),
@@ -169,4 +169,15 @@ fn values_in_pieces() {
     );
     check(ALL, &bytes(67, [bytes(1, "a_b"), bytes(1, "c")].concat()), r#"{"mask":"aB,c"}"#);
     check(ALL, &[bytes(67, bytes(1, "a_b")), bytes(67, bytes(1, "c"))].concat(), r#"{"mask":"aB,c"}"#);
+}
+
+#[test]
+fn what_is_overwritten_must_be_legal_all_the_same() {
+    for bad in [bytes(22, [0xff]), bytes(21, [0x80]), bytes(26, [1]), bytes(14, [0xff]), bytes(63, bytes(1, [0xff]))] {
+        assert!(print(ALL, &[bytes(53, &bad), int(51, 1)].concat(), &EncodeOptions::default()).is_err(), "{bad:x?}");
+        assert!(print_rewritten(ALL, &[bytes(53, &bad), int(51, 1)].concat()).is_err(), "{bad:x?}");
+    }
+    // The bytes in an `Any` have no type before it is printed.
+    let times = [any(63, "x/google.protobuf.Timestamp", [0xff]), any(63, "x/google.protobuf.Timestamp", [])].concat();
+    check(ALL, &times, r#"{"any":{"@type":"x/google.protobuf.Timestamp","value":"1970-01-01T00:00:00Z"}}"#);
 }
