@@ -1,0 +1,14 @@
+//! The one integration binary: the gateway as a process, between clients that normalise nothing and real backends.
+//!
+//! What a request means is told as data in `tests/cases/` (see its README) and run by [`cases`]; what needs time,
+//! streams or signals is told here, one module a topic.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test, and what it stands on, fails by panicking"
+)]
+
+mod cases;
+mod support;
