@@ -10,5 +10,8 @@
     reason = "a test, and what it stands on, fails by panicking"
 )]
 
+mod bodies;
 mod cases;
+mod selftest;
+mod streams;
 mod support;

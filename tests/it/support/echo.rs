@@ -33,7 +33,7 @@ use tonic::transport::Server;
 use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::probe::{Event, State};
-use super::{RUNTIME, oracle};
+use super::{RUNTIME, listen, oracle};
 
 /// The largest message that the backend reads: above all that tests send.
 const MAX_MESSAGE: usize = 256 << 20;
@@ -49,8 +49,7 @@ pub(crate) fn address() -> SocketAddr {
 
 /// Starts one more backend; `127.0.0.1:0` finds a free port.
 pub(crate) fn start(address: &str) -> SocketAddr {
-    let listener = RUNTIME.block_on(TcpListener::bind(address)).expect("a port can be bound");
-    let address = listener.local_addr().expect("it is bound");
+    let (listener, address) = listen(address);
     serve(listener);
     address
 }
@@ -491,7 +490,12 @@ impl Echo for Service {
     type ServerStreamStream = Answers<Everything>;
 
     async fn server_stream(&self, request: Request<StreamRequest>) -> Answer<Self::ServerStreamStream> {
-        let (call, request) = Call::unary("ServerStream", request);
+        let (mut call, request) = Call::unary("ServerStream", request);
+        // Without a message there is no head before the failure either.
+        if let (0, Some(status)) = (request.count, request.end.as_ref().and_then(failure)) {
+            call.end();
+            return Err(status);
+        }
         Ok(Response::new(numbered(call, request)))
     }
 

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-use super::{RUNTIME, scripted};
+use super::{RUNTIME, listen, scripted};
 
 /// What is done to a connection when its first request comes.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +36,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it with its plan.
     pub(crate) fn start(plan: &'static [Step]) -> Self {
-        let listener = RUNTIME.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port can be bound");
-        let address = listener.local_addr().expect("it is bound");
+        let (listener, address) = listen("127.0.0.1:0");
         let server = Self { address, connections: Arc::default(), requests: Arc::default() };
         let (connections, requests) = (Arc::clone(&server.connections), Arc::clone(&server.requests));
         RUNTIME.spawn(async move {

@@ -201,11 +201,11 @@ impl Connection {
         }
     }
 
-    /// Reads on until the body so far ends with this text; pieces may come split.
+    /// Reads on until what came contains this text; pieces may come split.
     #[track_caller]
     pub(crate) fn until(&mut self, text: &str) -> String {
         let mut all = String::new();
-        while !all.ends_with(text) {
+        while !all.contains(text) {
             all.push_str(&self.piece());
         }
         all

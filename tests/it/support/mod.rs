@@ -12,9 +12,13 @@ pub(crate) mod oracle;
 pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod scripted;
+pub(crate) mod upstreams;
 
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::time::Duration;
+
+use tokio::net::TcpListener;
 
 /// How long a test waits for what should come at once. It only ends a test that fails anyway, so it is generous.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,4 +32,14 @@ pub(crate) static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| 
 #[track_caller]
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     RUNTIME.block_on(async { tokio::time::timeout(PATIENCE * 2, future).await.expect("the test took too long") })
+}
+
+/// Listens, from within a runtime or without; `127.0.0.1:0` finds a free port.
+#[track_caller]
+pub(crate) fn listen(address: &str) -> (TcpListener, SocketAddr) {
+    let listener = std::net::TcpListener::bind(address).expect("the port can be bound");
+    listener.set_nonblocking(true).expect("an option can be set");
+    let address = listener.local_addr().expect("it is bound");
+    let _runtime = RUNTIME.enter();
+    (TcpListener::from_std(listener).expect("the runtime takes it"), address)
 }

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-use super::RUNTIME;
+use super::{RUNTIME, listen};
 
 type Done = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Script = Arc<dyn Fn(Call) -> Done + Send + Sync>;
@@ -83,8 +83,7 @@ pub(crate) fn address() -> SocketAddr {
 
 /// Starts one more.
 pub(crate) fn start() -> SocketAddr {
-    let listener = RUNTIME.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port can be bound");
-    let address = listener.local_addr().expect("it is bound");
+    let (listener, address) = listen("127.0.0.1:0");
     RUNTIME.spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
             tokio::spawn(serve(stream));
@@ -121,13 +120,20 @@ async fn echo(mut call: Call) {
 impl Call {
     /// The whole request body, frames and all.
     pub(crate) async fn read(&mut self) -> Vec<u8> {
+        self.read_to_end().await.unwrap_or_default()
+    }
+
+    /// The whole request body, or how it was cut. Servers that stand on hyper can't tell: they take a stream that was
+    /// cancelled for one that ended.
+    pub(crate) async fn read_to_end(&mut self) -> Result<Vec<u8>, h2::Error> {
         let body = self.request.body_mut();
         let mut all = Vec::new();
-        while let Some(Ok(data)) = body.data().await {
+        while let Some(data) = body.data().await {
+            let data = data?;
             let _ = body.flow_control().release_capacity(data.len());
             all.extend_from_slice(&data);
         }
-        all
+        Ok(all)
     }
 
     /// Sends a good head, and these headers with it.
