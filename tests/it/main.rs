@@ -12,6 +12,7 @@
 
 mod bodies;
 mod cases;
+mod odd;
 mod selftest;
 mod streams;
 mod support;
