@@ -158,7 +158,9 @@ fn bodies_are_decoded() {
 #[test]
 fn streams_of_messages_are_decoded_as_well() {
     let lines = b"{\"int32Value\":1}\n{\"int32Value\":2}\n";
-    for (encoding, body) in [("gzip", gzip(lines)), ("br", brotli(lines)), ("zstd", zstd::encode_all(&lines[..], 3).unwrap())] {
+    for (encoding, body) in
+        [("gzip", gzip(lines)), ("br", brotli(lines)), ("zstd", zstd::encode_all(&lines[..], 3).unwrap())]
+    {
         let request = Request::new("POST /v1/collect").header("content-type: application/x-ndjson");
         let response = Gateway::plain().call(&request.header(format!("content-encoding: {encoding}")).body(body));
         assert_eq!(response.expect(200).json()["count"], 2, "{encoding}");
@@ -174,7 +176,8 @@ fn a_body_that_does_not_decode_is_refused() {
     let middle = wrong.len() - 6;
     wrong[middle] ^= 0xff;
     let zstd_short = zstd::encode_all(&json[..], 3).unwrap()[..10].to_vec();
-    let bodies = [("gzip", short), ("gzip", wrong), ("br", vec![0xff; 20]), ("zstd", zstd_short), ("zstd", json.to_vec())];
+    let bodies =
+        [("gzip", short), ("gzip", wrong), ("br", vec![0xff; 20]), ("zstd", zstd_short), ("zstd", json.to_vec())];
     for (encoding, body) in bodies {
         let probe = Probe::new();
         let request = Request::new("POST /v1/echo").header(format!("content-encoding: {encoding}"));
@@ -201,7 +204,11 @@ fn a_body_that_is_too_large_is_refused() {
 fn a_body_that_grows_too_large_when_decoded_is_refused() {
     let large = format!("{{\"stringValue\":\"{}\"}}", "x".repeat(64 << 20));
     let gateway = Gateway::flags(echo::address());
-    let bodies = [("gzip", gzip(large.as_bytes())), ("br", brotli(large.as_bytes())), ("zstd", zstd::encode_all(large.as_bytes(), 3).unwrap())];
+    let bodies = [
+        ("gzip", gzip(large.as_bytes())),
+        ("br", brotli(large.as_bytes())),
+        ("zstd", zstd::encode_all(large.as_bytes(), 3).unwrap()),
+    ];
     for (encoding, body) in bodies {
         let request = Request::new("POST /v1/echo").header(format!("content-encoding: {encoding}")).json(body);
         let response = gateway.call(&request).expect(413);

@@ -147,7 +147,8 @@ fn run(name: &str) {
             let complaints = run_one(gateway, case, &line, body.as_deref());
             if !complaints.is_empty() {
                 failed += 1;
-                writeln!(failures, "\n=== {name}: {}\n{complaints}", case.claim).expect("writing to a string never fails");
+                writeln!(failures, "\n=== {name}: {}\n{complaints}", case.claim)
+                    .expect("writing to a string never fails");
             }
         }
     }
@@ -185,7 +186,8 @@ impl Case {
 
     /// Every request line with every body.
     fn exchanges(&self) -> Vec<(String, Option<Vec<u8>>)> {
-        let mut bodies: Vec<_> = self.body.iter().chain(&self.bodies).map(|body| Some(body.clone().into_bytes())).collect();
+        let mut bodies: Vec<_> =
+            self.body.iter().chain(&self.bodies).map(|body| Some(body.clone().into_bytes())).collect();
         if let Some(body) = &self.body_base64 {
             bodies.push(Some(STANDARD.decode(body).expect("body_base64 is base64")));
         }
@@ -281,9 +283,10 @@ impl Outcome<'_> {
             }
         }
         if let Some(field) = &case.refused {
-            let bad_request = error["details"].as_array().into_iter().flatten().find(|detail| {
-                detail["@type"].as_str().is_some_and(|name| name.ends_with("/google.rpc.BadRequest"))
-            });
+            let bad_request =
+                error["details"].as_array().into_iter().flatten().find(|detail| {
+                    detail["@type"].as_str().is_some_and(|name| name.ends_with("/google.rpc.BadRequest"))
+                });
             let violations = bad_request.and_then(|detail| detail["fieldViolations"].as_array());
             let violations = violations.map(Vec::as_slice).unwrap_or_default();
             if !violations.iter().any(|violation| names(violation["field"].as_str().unwrap_or_default(), field)) {
@@ -322,7 +325,8 @@ impl Outcome<'_> {
         }
         for wanted in &case.metadata {
             let (name, value) = wanted.split_once(": ").unwrap_or((wanted, "*"));
-            let found: Vec<_> = metadata.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect();
+            let found: Vec<_> =
+                metadata.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect();
             if found.is_empty() || value != "*" && !found.contains(&value) {
                 self.complain(format!("the metadata {name} is {found:?} instead of {value:?}"));
             }

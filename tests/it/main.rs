@@ -10,9 +10,17 @@
     reason = "a test, and what it stands on, fails by panicking"
 )]
 
+mod access_log;
+mod admin;
 mod bodies;
 mod cases;
+mod command_line;
+mod demo;
+mod lifecycle;
 mod odd;
+mod reflection;
+mod reload;
 mod selftest;
 mod streams;
 mod support;
+mod tidy;

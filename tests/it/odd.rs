@@ -331,7 +331,8 @@ fn an_upstream_that_does_not_speak_http2_is_unavailable() {
             // Whether a connection that never worked is tried again is left open.
             failed("no HTTP/2", &response, &[2, 13, 14]);
         }
-        gateway.within(Duration::from_secs(5), "a good connection", |gateway| gateway.get("/v1/search").status() == 200);
+        gateway
+            .within(Duration::from_secs(5), "a good connection", |gateway| gateway.get("/v1/search").status() == 200);
     }
 }
 
@@ -410,7 +411,10 @@ fn a_detail_of_unknown_type_does_not_cost_the_others() {
         async move {
             call.read().await;
             let mut stream = call.head(&[]);
-            finish(&mut stream, &[("grpc-status", "5"), ("grpc-message", "gone"), ("grpc-status-details-bin", &details)]);
+            finish(
+                &mut stream,
+                &[("grpc-status", "5"), ("grpc-message", "gone"), ("grpc-status-details-bin", &details)],
+            );
         }
     });
     assert_eq!(response.status(), 404);
@@ -475,13 +479,7 @@ fn the_gateway_says_which_encodings_it_takes() {
 
 #[test]
 fn messages_of_failures_are_decoded_as_far_as_they_can() {
-    for (sent, shown) in [
-        ("%C3%BC%20%0A%25", "ü \n%"),
-        ("100%", "100%"),
-        ("%zz", "%zz"),
-        ("a+b", "a+b"),
-        ("", ""),
-    ] {
+    for (sent, shown) in [("%C3%BC%20%0A%25", "ü \n%"), ("100%", "100%"), ("%zz", "%zz"), ("a+b", "a+b"), ("", "")] {
         let response = call(move |mut call| async move {
             call.only(200, &[("content-type", "application/grpc"), ("grpc-status", "5"), ("grpc-message", sent)]);
         });
@@ -558,10 +556,18 @@ fn any_legal_wire_form_is_understood() {
         ("an entry of a message without it", bytes(63, &bytes(1, b"a")), json!({"messageMap": {"a": {}}})),
         (
             "the last entry of a key wins",
-            [bytes(51, &[bytes(1, b"a"), bytes(2, b"x")].concat()), bytes(51, &[bytes(2, b"y"), bytes(1, b"a")].concat())].concat(),
+            [
+                bytes(51, &[bytes(1, b"a"), bytes(2, b"x")].concat()),
+                bytes(51, &[bytes(2, b"y"), bytes(1, b"a")].concat()),
+            ]
+            .concat(),
             json!({"stringMap": {"a": "y"}}),
         ),
-        ("varints with more bytes than needed", vec![0x98, 0x80, 0x00, 0x81, 0x80, 0x80, 0x00], json!({"int32Value": 1})),
+        (
+            "varints with more bytes than needed",
+            vec![0x98, 0x80, 0x00, 0x81, 0x80, 0x80, 0x00],
+            json!({"int32Value": 1}),
+        ),
         ("a bool of more than one bit", number(13, 300), json!({"boolValue": true})),
         ("an int32 in ten bytes", number(3, u64::MAX), json!({"int32Value": -1})),
         ("an int32 of too many bits", number(3, 0x1_0000_0005), json!({"int32Value": 5})),
@@ -578,11 +584,7 @@ fn any_legal_wire_form_is_understood() {
             .concat(),
             json!({"int32Value": 1}),
         ),
-        (
-            "the last member of a oneof wins",
-            [bytes(71, b"a"), number(72, 5)].concat(),
-            json!({"choiceInt32": 5}),
-        ),
+        ("the last member of a oneof wins", [bytes(71, b"a"), number(72, 5)].concat(), json!({"choiceInt32": 5})),
     ];
     for (what, wire, expected) in table {
         let response = message(&wire);

@@ -182,11 +182,14 @@ fn a_process_that_ends_is_reported_whole() {
 
 #[test]
 fn a_process_is_gone_once_its_owner_is() {
-    let process = crate::support::process::Process::start(std::process::Command::new("sh").args(["-c", "echo up; cat; sleep 1000"]));
+    let process = crate::support::process::Process::start(
+        std::process::Command::new("sh").args(["-c", "echo up; cat; sleep 1000"]),
+    );
     assert!(process.stdout.find(0, PATIENCE, |line| line == "up").is_some());
     let pid = process.pid();
     assert!(process.ended().is_none());
     drop(process);
-    let alive = std::process::Command::new("kill").args(["-0", &pid.to_string()]).stderr(std::process::Stdio::null()).status();
+    let alive =
+        std::process::Command::new("kill").args(["-0", &pid.to_string()]).stderr(std::process::Stdio::null()).status();
     assert!(!alive.unwrap().success());
 }

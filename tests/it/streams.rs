@@ -553,10 +553,7 @@ fn the_initial_metadata_of_a_stream_become_headers() {
 
 #[test]
 fn a_deadline_covers_the_time_that_the_client_takes() {
-    let gateway = Gateway::configured(&configuration(
-        crate::support::echo::address(),
-        "defaults: { timeout: 300ms }",
-    ));
+    let gateway = Gateway::configured(&configuration(crate::support::echo::address(), "defaults: { timeout: 300ms }"));
     let headers = [format!("content-type: {NDJSON}")];
     let mut connection = begin(&gateway, "POST /v1/collect", &headers);
     connection.send_chunk(b"{}\n");

@@ -338,7 +338,11 @@ struct WithTrailers<S>(S);
 
 impl<S> tower::Service<http::Request<tonic::body::Body>> for WithTrailers<S>
 where
-    S: tower::Service<http::Request<tonic::body::Body>, Response = http::Response<tonic::body::Body>, Error = Infallible>,
+    S: tower::Service<
+            http::Request<tonic::body::Body>,
+            Response = http::Response<tonic::body::Body>,
+            Error = Infallible,
+        >,
     S::Future: Send + 'static,
 {
     type Response = S::Response;

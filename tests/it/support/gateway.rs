@@ -45,17 +45,22 @@ pub(crate) fn descriptors() -> PathBuf {
 }
 
 /// A whole configuration: one clear-text listener, the tests' descriptors, one upstream, and then `more` (top-level
-/// YAML).
+/// YAML), whose keys take the place of these.
 pub(crate) fn configuration(upstream: SocketAddr, more: &str) -> String {
-    format!(
-        "listeners: {{ public: {{ address: 127.0.0.1:0 }} }}\n\
-         admin: {{ address: 127.0.0.1:0 }}\n\
-         runtime: {{ workers: 1 }}\n\
-         descriptors: {{ paths: [{}] }}\n\
-         upstreams:\n  echo: {{ services: [lockgate.test.v1.*], address: \"static:{upstream}\" }}\n\
-         {more}\n",
-        descriptors().display(),
-    )
+    let usual = [
+        ("listeners:", "{ public: { address: 127.0.0.1:0 } }".to_owned()),
+        ("admin:", "{ address: 127.0.0.1:0 }".to_owned()),
+        ("runtime:", "{ workers: 1 }".to_owned()),
+        ("descriptors:", format!("{{ paths: [{}] }}", descriptors().display())),
+        ("upstreams:", format!("{{ echo: {{ services: [lockgate.test.v1.*], address: \"static:{upstream}\" }} }}")),
+    ];
+    let mut text = String::new();
+    for (key, value) in usual {
+        if !more.lines().any(|line| line.starts_with(key)) {
+            text.push_str(&format!("{key} {value}\n"));
+        }
+    }
+    text + more + "\n"
 }
 
 impl Gateway {

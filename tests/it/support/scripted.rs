@@ -216,4 +216,3 @@ pub(crate) fn messages(mut body: &[u8]) -> Vec<Vec<u8>> {
     }
     all
 }
-
