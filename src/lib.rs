@@ -10,11 +10,35 @@
     allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "a test fails by panicking")
 )]
 
+pub mod cli;
+
 pub mod demo;
+
+pub mod app;
+
+pub mod admin;
+
+pub mod config;
+
+pub mod server;
+
+pub mod gateway;
+
+pub mod call;
+
+pub mod upstream;
+
+pub mod protocol;
+
+pub mod route;
 
 pub mod transcode;
 
 pub mod schema;
+
+pub mod tls;
+
+pub mod telemetry;
 
 pub mod status;
 

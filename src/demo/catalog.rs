@@ -7,12 +7,12 @@ use futures_util::StreamExt;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::creation::created;
 use super::details::Failure;
 use super::export::Export;
 use super::page::Page;
 use super::picture;
 use super::shelf::Shelf;
-use super::users::created;
 use crate::pb::google::api::HttpBody;
 use crate::pb::shop::catalog::v1::catalog_service_server::CatalogService;
 use crate::pb::shop::catalog::v1::import_products_response::Rejection;

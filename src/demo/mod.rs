@@ -5,6 +5,7 @@
 //! The services are described in `proto/shop/`.
 
 mod catalog;
+mod creation;
 mod details;
 mod export;
 mod fingerprint;
@@ -21,7 +22,6 @@ mod shelf;
 mod tests;
 mod users;
 
-use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -125,7 +125,7 @@ fn router(stopped: &watch::Receiver<bool>) -> io::Result<Router> {
     let reflection = Reflection::new(pb::DESCRIPTORS, &services).map_err(io::Error::other)?;
     let users = Arc::new(Users::seeded());
     let catalog = Catalog::seeded();
-    let orders = Orders::seeded(Arc::clone(&users), catalog.clone());
+    let orders = Orders::seeded(Arc::clone(&users), catalog.clone(), stopped.clone());
     Ok(tonic::transport::Server::builder()
         .add_service(UserServiceServer::from_arc(users))
         .add_service(CatalogServiceServer::new(catalog))
@@ -136,9 +136,7 @@ fn router(stopped: &watch::Receiver<bool>) -> io::Result<Router> {
 }
 
 /// Ends when the shop stops.
-fn until(mut stopped: watch::Receiver<bool>) -> impl Future<Output = ()> {
-    async move {
-        // An error means that the sender is gone, and the shop with it.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-    }
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, and the shop with it.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
 }

@@ -5,14 +5,16 @@ use std::collections::btree_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::watch;
 use tonic::codegen::BoxStream;
 use tonic::{Request, Response, Status};
 
 use super::catalog::Catalog;
+use super::creation::created;
 use super::details::{Failure, Violations};
 use super::page::{self, PageRequest};
 use super::seed;
-use super::users::{Users, check_address, created, suspended};
+use super::users::{Users, check_address, suspended};
 use crate::pb::shop::orders::v1::order_service_server::OrderService;
 use crate::pb::shop::orders::v1::payment::Method;
 use crate::pb::shop::orders::v1::{
@@ -37,6 +39,7 @@ pub(crate) struct Orders {
     users: Arc<Users>,
     catalog: Catalog,
     book: Book,
+    stopped: watch::Receiver<bool>,
 }
 
 /// All orders by number. Locked before the shelf where both are needed.
@@ -44,10 +47,10 @@ pub(crate) struct Orders {
 struct Book(Arc<Mutex<BTreeMap<u64, Order>>>);
 
 impl Orders {
-    /// The service with the demo's orders.
-    pub(crate) fn seeded(users: Arc<Users>, catalog: Catalog) -> Self {
+    /// The service with the demo's orders. Watches end once `stopped` is true.
+    pub(crate) fn seeded(users: Arc<Users>, catalog: Catalog, stopped: watch::Receiver<bool>) -> Self {
         let orders = seed::orders().into_iter().filter_map(|order| Some((number(&order.order_id)?, order))).collect();
-        Self { users, catalog, book: Book(Arc::new(Mutex::new(orders))) }
+        Self { users, catalog, book: Book(Arc::new(Mutex::new(orders))), stopped }
     }
 
     fn create(&self, request: CreateOrderRequest) -> Result<Order, Failure> {
@@ -146,26 +149,32 @@ struct Watch {
     interval: Duration,
     /// The sequence of the last event that was sent; 0 before the first.
     sent: i32,
+    stopped: watch::Receiver<bool>,
 }
 
 impl Watch {
     /// The next event; `None` once the order is at its end and the client knows.
-    async fn next(&mut self) -> Option<OrderEvent> {
+    async fn next(&mut self) -> Option<Result<OrderEvent, Status>> {
         if let Some(event) = self.unsent() {
-            return Some(event);
+            return Some(Ok(event));
         }
         if self.is_over() {
             return None;
         }
         if !self.interval.is_zero() {
-            tokio::time::sleep(self.interval).await;
+            tokio::select! {
+                () = tokio::time::sleep(self.interval) => {}
+                _ = self.stopped.wait_for(|stopped| *stopped) => {
+                    return Some(Err(Status::unavailable("the shop is closing")));
+                }
+            }
         }
         // Another watch or a cancellation may have moved the order on in the meantime.
         if let Some(event) = self.unsent() {
-            return Some(event);
+            return Some(Ok(event));
         }
         self.advance();
-        self.unsent()
+        self.unsent().map(Ok)
     }
 
     fn unsent(&mut self) -> Option<OrderEvent> {
@@ -329,10 +338,11 @@ impl OrderService for Orders {
         let interval = interval(requested)?;
         find(&mut self.book.lock(), &order_id)?;
         let number = number(&order_id).unwrap_or_default();
-        let watch = Watch { book: self.book.clone(), number, interval, sent: 0 };
+        let stopped = self.stopped.clone();
+        let watch = Watch { book: self.book.clone(), number, interval, sent: 0, stopped };
         let events = futures_util::stream::unfold(watch, |mut watch| async move {
             let event = watch.next().await?;
-            Some((Ok(event), watch))
+            Some((event, watch))
         });
         Ok(Response::new(Box::pin(events)))
     }

@@ -235,7 +235,7 @@ struct OrderSeed {
     /// The state that it has reached.
     status: OrderStatus,
     day: i64,
-    /// Positions in [`PRODUCTS`] by id, and pieces.
+    /// Ids of [`PRODUCTS`], and pieces.
     lines: &'static [(&'static str, i32)],
     payment: PaymentSeed,
     note: Option<&'static str>,
@@ -265,20 +265,24 @@ pub(crate) fn users() -> Vec<(User, Struct)> {
 }
 
 fn user(seed: &UserSeed, day: i64) -> User {
-    let [street, city, postal_code, country_code] = seed.address.map(str::to_owned);
     User {
         user_id: seed.id.to_owned(),
         display_name: seed.name.to_owned(),
         email: format!("{}@mail.example", seed.id),
         phone: seed.phone.map(str::to_owned),
         status: seed.status.into(),
-        address: Some(Address { lines: vec![street], city, postal_code, country_code }),
+        address: Some(address(seed)),
         newsletter: seed.newsletter,
         loyalty_points: seed.points,
         labels: labels([("tier", seed.tier)]),
         created_at: at(day, 0),
         updated_at: at(day + 1, 5400),
     }
+}
+
+fn address(seed: &UserSeed) -> Address {
+    let [street, city, postal_code, country_code] = seed.address.map(str::to_owned);
+    Address { lines: vec![street], city, postal_code, country_code }
 }
 
 fn preferences(seed: &UserSeed) -> Struct {
@@ -292,7 +296,7 @@ fn preferences(seed: &UserSeed) -> Struct {
     object(&attributes)
 }
 
-/// Every product, in its state after the orders.
+/// Every product. What was ordered is off the shelf already.
 pub(crate) fn products() -> Vec<Product> {
     PRODUCTS.iter().zip(0..).map(|(seed, day)| product(seed, day)).collect()
 }
@@ -330,7 +334,6 @@ pub(crate) fn orders() -> Vec<Order> {
 
 fn order(seed: &OrderSeed) -> Order {
     let lines: Vec<_> = seed.lines.iter().filter_map(|&(id, quantity)| line(id, quantity)).collect();
-    let address = USERS.iter().zip(0..).find(|(user, _)| user.id == seed.user);
     let history = history(seed);
     let delivered = history.iter().find(|event| event.status() == OrderStatus::Delivered);
     Order {
@@ -340,7 +343,7 @@ fn order(seed: &OrderSeed) -> Order {
         total_cents: total_cents(&lines),
         lines,
         payment: Some(payment(seed)),
-        delivery_address: address.and_then(|(user, day)| self::user(user, day).address),
+        delivery_address: USERS.iter().find(|user| user.id == seed.user).map(address),
         note: seed.note.map(str::to_owned),
         promised_within: Some(Duration { seconds: 3 * DAY, nanos: 0 }),
         created_at: at(seed.day, 0),

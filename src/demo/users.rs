@@ -5,9 +5,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use prost_types::{Struct, Timestamp};
-use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Response, Status};
 
+use super::creation::created;
 use super::details::{Failure, Violations};
 use super::page::{self, PageRequest};
 use super::{mask, seed};
@@ -223,16 +223,6 @@ fn merge(user: &mut User, new: &User, path: &str) -> Option<()> {
         }
     }
     Some(())
-}
-
-/// An answer to a creation: over REST its status is 201, and `location` leads to what was made.
-pub(crate) fn created<T>(message: T, location: &str) -> Response<T> {
-    let mut response = Response::new(message);
-    response.metadata_mut().insert("x-http-code", MetadataValue::from_static("201"));
-    if let Ok(location) = MetadataValue::try_from(location) {
-        response.metadata_mut().insert("location", location);
-    }
-    response
 }
 
 #[tonic::async_trait]

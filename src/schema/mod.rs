@@ -4,6 +4,25 @@
 //! enums), and nothing above this module needs to know which syntax a file was written in.
 //! Specification: <https://protobuf.dev/editions/features/>, `google/protobuf/descriptor.proto`.
 
+pub mod compile;
+pub mod error;
+pub mod load;
+pub mod path;
+
+mod census;
+mod declarations;
+mod descriptor;
+mod editions;
+mod fields;
+mod json_name;
+mod messages;
+mod sources;
+mod symbols;
+mod well_known;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::collections::HashMap;
 
 use crate::pb::google::api::HttpRule;
@@ -311,3 +330,6 @@ impl Message {
         Some((FieldIndex(u16::try_from(position).ok()?), self.fields.get(position)?))
     }
 }
+
+#[cfg(test)]
+mod tests;

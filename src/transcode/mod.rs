@@ -3,8 +3,16 @@
 //! One pass each way, no tree and no dynamic message between; the caller brings the buffers. Specification:
 //! <https://protobuf.dev/programming-guides/json/> and <https://protobuf.dev/programming-guides/encoding/>.
 
+pub mod bind;
+pub mod decode;
+pub mod encode;
+pub mod http_body;
+pub mod mask;
 pub mod plan;
 
+mod fault;
+mod json;
+mod well_known;
 mod wire;
 
 /// How deep messages, objects and arrays may nest, in JSON and on the wire, also through `Any` and `Struct`.

@@ -9,7 +9,7 @@ use foldhash::fast::FixedState;
 
 use crate::schema::{EnumId, FieldIndex, Kind, MessageId, Presence, Schema, Shape, WellKnown};
 
-use super::wire::WireType;
+use super::wire::{ReadTag, WireType};
 
 /// Every message and enum of a schema, as tables.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub(crate) struct FieldPlan {
     pub(crate) shape: Shape,
     pub(crate) presence: Presence,
     pub(crate) oneof: Option<u16>,
+    /// The bit that says that the field was seen; the members of a oneof share one.
+    pub(crate) seen_bit: u32,
     pub(crate) packed: bool,
     pub(crate) utf8: bool,
     /// The wire type of one unpacked value.
@@ -135,7 +137,9 @@ impl MessagePlan {
             full_name: message.full_name.clone(),
             well_known: message.well_known,
             message_set: message.message_set,
-            fields: message.fields.iter().map(FieldPlan::compile).collect(),
+            fields: indexes()
+                .map(|(index, field)| FieldPlan::compile(field, seen_bit(message, index, field)))
+                .collect(),
             oneofs: message.oneofs.len(),
             required: indexes()
                 .filter(|(_, field)| field.presence == Presence::Required)
@@ -160,10 +164,21 @@ impl MessagePlan {
     pub(crate) fn find_number(&self, number: u32) -> Option<FieldIndex> {
         self.numbers.find(number)
     }
+
+    /// The field of this number.
+    #[inline]
+    pub(crate) fn by_number(&self, number: u32) -> Option<&FieldPlan> {
+        self.fields.get(self.numbers.find(number)?.index())
+    }
+
+    /// The key and the value, where it is the entry of a map.
+    pub(crate) fn map_entry(&self) -> Option<(&FieldPlan, &FieldPlan)> {
+        Some((self.by_number(1)?, self.by_number(2)?))
+    }
 }
 
 impl FieldPlan {
-    fn compile(field: &crate::schema::Field) -> Self {
+    fn compile(field: &crate::schema::Field, seen_bit: u32) -> Self {
         let wire_type = WireType::of(field.kind);
         let written = if field.packed { WireType::Length } else { wire_type };
         let name = if field.extension { field.json_name.clone() } else { field.name.clone() };
@@ -173,6 +188,7 @@ impl FieldPlan {
             shape: field.shape,
             presence: field.presence,
             oneof: field.oneof,
+            seen_bit,
             packed: field.packed,
             utf8: field.utf8,
             wire_type,
@@ -182,6 +198,37 @@ impl FieldPlan {
             name,
             json_name: field.json_name.clone(),
         }
+    }
+}
+
+impl FieldPlan {
+    /// Whether the value behind this tag is one of the field's: a list of scalars comes packed or not, whatever it
+    /// says itself.
+    #[inline]
+    pub(crate) fn takes(&self, tag: ReadTag) -> bool {
+        tag.is(self.wire_type) || self.shape == Shape::Repeated && tag.is(WireType::Length) && self.is_packable()
+    }
+
+    const fn is_packable(&self) -> bool {
+        matches!(self.wire_type, WireType::Varint | WireType::Fixed64 | WireType::Fixed32)
+    }
+
+    /// `"jsonName":`
+    #[inline]
+    pub(crate) fn quoted_key(&self) -> &[u8] {
+        self.json_key.get(1..).unwrap_or_default()
+    }
+
+    pub(crate) fn is_extension(&self) -> bool {
+        self.name.starts_with('[')
+    }
+}
+
+/// Fields outside of oneofs have the bit of their position, oneofs the bits behind them.
+fn seen_bit(message: &crate::schema::Message, index: FieldIndex, field: &crate::schema::Field) -> u32 {
+    match field.oneof {
+        Some(oneof) => u32::try_from(message.fields.len()).expect("field positions are 16 bits") + u32::from(oneof),
+        None => index.0.into(),
     }
 }
 
@@ -210,6 +257,16 @@ impl Tag {
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// Appends the tag.
+    #[inline]
+    pub(crate) fn append(&self, out: &mut Vec<u8>) {
+        if let ([byte, ..], 1) = (self.bytes, self.len) {
+            out.push(byte);
+        } else {
+            out.extend_from_slice(self.as_bytes());
+        }
     }
 }
 

@@ -1,0 +1,177 @@
+//! The admin server: liveness, readiness, metrics and routes, for those who run the gateway.
+//!
+//! It listens on an address of its own, which belongs into no public network.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::extract::State as Extract;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use crate::gateway::{Current, Gateway};
+use crate::telemetry::access::AccessLog;
+use crate::telemetry::metrics::Metrics;
+
+/// How long a refused connection waits before the next is accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a client may take for its request's head.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Connections at a time.
+const MAX_CONNECTIONS: usize = 256;
+
+/// What the process says of itself.
+#[derive(Debug, Default)]
+pub struct Health {
+    ready: AtomicBool,
+    refused: Mutex<Option<Refused>>,
+}
+
+/// A change that was refused and is not yet mended.
+#[derive(Clone, Debug)]
+struct Refused {
+    since: SystemTime,
+    problems: Vec<String>,
+}
+
+impl Health {
+    /// Whether requests should be sent here.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Release);
+    }
+
+    /// Notes that what is on disk is what is served.
+    pub fn reload_succeeded(&self) {
+        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Notes that what is on disk was refused; the time of the first refusal in a row stays.
+    pub fn reload_failed(&self, at: SystemTime, problems: Vec<String>) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = refused.as_ref().map_or(at, |refused| refused.since);
+        *refused = Some(Refused { since, problems });
+    }
+
+    fn refused(&self) -> Option<Refused> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// What the admin server tells of.
+#[derive(Clone, Debug)]
+pub struct State {
+    pub health: Arc<Health>,
+    pub current: Current,
+    pub metrics: Arc<Metrics>,
+    pub access_log: Arc<AccessLog>,
+}
+
+/// Serves until the task is aborted.
+pub async fn serve(listener: TcpListener, state: State) {
+    let router = Router::new()
+        .route("/livez", get(|| async { "alive\n" }))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/routes", get(routes))
+        .with_state(state);
+    let room = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        while connections.try_join_next().is_some() {}
+        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let service = hyper_util::service::TowerToHyperService::new(router.clone());
+        connections.spawn(async move {
+            let _permit = permit;
+            // A client that breaks off concerns nobody else.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .timer(hyper_util::rt::TokioTimer::new())
+                .header_read_timeout(HEADER_TIMEOUT)
+                .serve_connection(hyper_util::rt::TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+/// The body of `/readyz`.
+#[derive(Debug, Serialize)]
+struct Readiness {
+    status: &'static str,
+    /// What is on disk and refused, while an older configuration is served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reload: Option<RefusedReload>,
+}
+
+#[derive(Debug, Serialize)]
+struct RefusedReload {
+    status: &'static str,
+    /// Unix time in seconds.
+    since: f64,
+    problems: Vec<String>,
+}
+
+async fn readyz(Extract(state): Extract<State>) -> Response {
+    let ready = state.health.ready.load(Ordering::Acquire);
+    let reload = state.health.refused().map(|refused| RefusedReload {
+        status: "refused",
+        since: refused.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
+        problems: refused.problems,
+    });
+    let (code, status) = if ready { (StatusCode::OK, "ready") } else { (StatusCode::SERVICE_UNAVAILABLE, "draining") };
+    (code, Json(Readiness { status, reload })).into_response()
+}
+
+async fn metrics(Extract(state): Extract<State>) -> Response {
+    match state.metrics.print(state.access_log.dropped()) {
+        Ok(text) => {
+            let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            ([(CONTENT_TYPE, content_type)], text).into_response()
+        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// One row of `/routes`.
+#[derive(Clone, Debug, Serialize)]
+pub struct Route {
+    pub verb: String,
+    pub template: String,
+    pub method: String,
+    pub upstream: String,
+    /// The file of the annotation or rule.
+    pub source: String,
+}
+
+/// Every route of a gateway, by template and verb.
+#[must_use]
+pub fn list(gateway: &Gateway) -> Vec<Route> {
+    let mut routes: Vec<_> = gateway
+        .endpoints()
+        .iter()
+        .map(|endpoint| Route {
+            verb: endpoint.binding.verb.to_string(),
+            template: endpoint.template.to_string(),
+            method: endpoint.binding.full_name.to_string(),
+            upstream: endpoint.upstream.config().name.clone(),
+            source: endpoint.binding.source.place().to_owned(),
+        })
+        .collect();
+    routes.sort_by(|one, other| (&one.template, &one.verb).cmp(&(&other.template, &other.verb)));
+    routes
+}
+
+async fn routes(Extract(state): Extract<State>) -> Json<Vec<Route>> {
+    Json(list(&state.current.load()))
+}

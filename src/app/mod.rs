@@ -1,0 +1,204 @@
+//! From a checked configuration to a running process: telemetry, workers with their listeners, the admin server, and
+//! the reload that swaps in what changes.
+
+mod load;
+mod reflection;
+mod reload;
+mod sources;
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+pub use self::load::{Environment, load};
+use crate::admin::{self, Health};
+use crate::config::Config;
+use crate::gateway::{Current, Gateway, Problem};
+use crate::server::drain::{self, Drain, Drainer, Phase};
+use crate::server::{Bound, Unregistered, Worker};
+use crate::telemetry::access::AccessLog;
+use crate::telemetry::metrics::Metrics;
+
+/// Why a process can't start, or how it failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    #[error("{}", lines(.0))]
+    Problems(Vec<Problem>),
+    #[error(transparent)]
+    Bind(#[from] crate::server::BindError),
+    #[error("the admin server can't listen on {address}: {source}")]
+    Admin { address: std::net::SocketAddr, source: io::Error },
+    #[error("the process can't be set up: {0}")]
+    Setup(#[from] io::Error),
+    #[error("there is no listener: nothing could call this gateway")]
+    NoListener,
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// How a configuration is read anew when its files change.
+pub type Reread = Box<dyn Fn() -> Result<Config, Vec<Problem>> + Send>;
+
+/// Serves until a signal ends the process. `reread` is asked for the configuration when its file has changed.
+///
+/// # Errors
+/// If the configuration can't be served as it stands.
+pub fn run(config: Config, reread: Reread) -> Result<(), AppError> {
+    let control =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
+    control.block_on(run_on(config, reread))
+}
+
+/// The same on the runtime that the caller keeps for what is not proxied.
+///
+/// # Errors
+/// If the configuration can't be served as it stands.
+pub async fn run_on(config: Config, reread: Reread) -> Result<(), AppError> {
+    let workers = config.runtime.workers;
+    let environment = Environment {
+        workers,
+        metrics: Arc::new(Metrics::new()),
+        access_log: AccessLog::start(config.access_log, workers),
+    };
+    let gateway = Arc::new(load(&config, &environment, None, &[]).map_err(AppError::Problems)?);
+    announce(&gateway);
+    let current: Current = Arc::new(ArcSwap::new(gateway));
+    let health = Arc::new(Health::default());
+    let (drainer, drain) = drain::channel();
+
+    let mut listeners = Vec::new();
+    for listener in &config.listeners {
+        listeners.push(Bound::open(listener, workers)?);
+    }
+    if listeners.is_empty() {
+        return Err(AppError::NoListener);
+    }
+    let described: Vec<_> = listeners.iter().map(Bound::describe).collect();
+    let admin = match config.admin {
+        None => None,
+        Some(address) => {
+            let bound = TcpListener::bind(address).await;
+            Some(bound.map_err(|source| AppError::Admin { address, source })?)
+        }
+    };
+    let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+
+    let threads = start_workers(&mut listeners, workers, (&current, &drain, &environment))?;
+    let (events, inbox) = mpsc::channel();
+    reflection::start(&config, &current, workers, &events);
+    let runtime = config.runtime.clone();
+    let reloading = reload::Reload {
+        config,
+        reread,
+        environment: environment.clone(),
+        current: current.clone(),
+        health: health.clone(),
+    };
+    let reloading = thread::Builder::new().name("reload".into()).spawn(move || reloading.run(&inbox))?;
+    let serving_admin = admin.map(|listener| {
+        let (metrics, access_log) = (environment.metrics.clone(), environment.access_log.clone());
+        let state = admin::State { health: health.clone(), current: current.clone(), metrics, access_log };
+        tokio::spawn(admin::serve(listener, state))
+    });
+
+    health.set_ready(true);
+    tell(&described, admin_address)?;
+    wait_for_signal(&mut terminate, &mut interrupt).await;
+
+    health.set_ready(false);
+    let ended = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+    tokio::select! {
+        () = drain_all(&drainer, &runtime, ended) => {}
+        () = wait_for_signal(&mut terminate, &mut interrupt) => drainer.advance(Phase::Cut),
+    }
+    // The reload thread sees the stop, or is at work on a reload that no longer matters.
+    let _ = events.send(reload::Event::Stop);
+    drop(reloading);
+    if let Some(serving_admin) = serving_admin {
+        serving_admin.abort();
+    }
+    environment.access_log.stop();
+    drop(listeners);
+    Ok(())
+}
+
+/// What a newly loaded gateway serves, and how openly.
+fn announce(gateway: &Gateway) {
+    let routes = gateway.endpoints().len();
+    tracing::info!(routes, "descriptors are loaded");
+    for service in gateway.unserved() {
+        tracing::info!(service, "no upstream serves this service: it has no routes");
+    }
+    tracing::warn!("no authentication is configured: whoever reaches a listener may call every method");
+}
+
+/// The line that tells where the process listens.
+fn tell(listeners: &[String], admin: Option<std::net::SocketAddr>) -> io::Result<()> {
+    let mut line = format!("listening on {}", listeners.join(", "));
+    if let Some(admin) = admin {
+        line.push_str(&format!(", admin on http://{admin}"));
+    }
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")?;
+    out.flush()
+}
+
+async fn wait_for_signal(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Goes from serving to the end: a grace for load balancers to notice, the drain, and the cut.
+async fn drain_all(drainer: &Drainer, runtime: &crate::config::Runtime, ended: tokio::task::JoinHandle<()>) {
+    tokio::time::sleep(runtime.grace).await;
+    tracing::info!("draining");
+    drainer.advance(Phase::Draining);
+    let mut ended = ended;
+    if tokio::time::timeout(runtime.drain, &mut ended).await.is_err() {
+        tracing::warn!("requests were still running at the end of the drain: they are cut");
+        drainer.advance(Phase::Cut);
+        // A worker that can't even end must not keep the process.
+        let _ = tokio::time::timeout(Duration::from_millis(500), ended).await;
+    }
+}
+
+/// Starts a thread a worker, each with a runtime and sockets of its own.
+fn start_workers(
+    listeners: &mut [Bound],
+    workers: usize,
+    (current, drain, environment): (&Current, &Drain, &Environment),
+) -> io::Result<Vec<thread::JoinHandle<()>>> {
+    let mut threads = Vec::with_capacity(workers);
+    for index in 0..workers {
+        let mut sockets = Vec::with_capacity(listeners.len());
+        for listener in &mut *listeners {
+            sockets.extend(listener.take()?);
+        }
+        let (current, drain, connections) = (current.clone(), drain.clone(), environment.metrics.connections.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+            let served = runtime.block_on(async {
+                let listeners = sockets.into_iter().map(Unregistered::register).collect::<io::Result<Vec<_>>>()?;
+                Worker { index, listeners, current, drain, connections }.run().await;
+                io::Result::Ok(())
+            });
+            if let Err(error) = served {
+                tracing::error!(%error, "a worker could not take its sockets");
+            }
+        })?;
+        threads.push(thread);
+    }
+    Ok(threads)
+}

@@ -1,0 +1,108 @@
+//! The reload: what changes on disk, or in what upstreams say of themselves, becomes the next gateway, or is refused
+//! as a whole while the old one keeps serving.
+//!
+//! Files are looked at a few times a second rather than watched through the kernel: it is one way for in-place writes,
+//! renames, links that are swapped and network file systems, and costs a few `stat` calls.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, SystemTime};
+
+use super::Reread;
+use super::load::{Environment, load};
+use super::sources::Fingerprint;
+use crate::admin::Health;
+use crate::config::Config;
+use crate::gateway::{Current, Problem};
+use crate::schema::load::SourceSet;
+
+/// How often files are looked at. A change is loaded once two looks see the same, so that a file is not read while it
+/// is being written.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What wakes the reload besides files.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// An upstream said of itself what it serves.
+    Reflected(SourceSet),
+    /// The process ends.
+    Stop,
+}
+
+/// The reload of one process.
+pub(super) struct Reload {
+    pub(super) config: Config,
+    pub(super) reread: Reread,
+    pub(super) environment: Environment,
+    pub(super) current: Current,
+    pub(super) health: Arc<Health>,
+}
+
+impl Reload {
+    /// Runs until it is told to stop.
+    pub(super) fn run(mut self, inbox: &Receiver<Event>) {
+        let mut reflected: Vec<SourceSet> = Vec::new();
+        let mut loaded = Fingerprint::take(&self.config);
+        let mut seen = loaded.clone();
+        loop {
+            let told = match inbox.recv_timeout(LOOK_EVERY) {
+                Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Event::Reflected(set)) => {
+                    reflected.retain(|known| known.origin != set.origin);
+                    reflected.push(set);
+                    true
+                }
+                Err(RecvTimeoutError::Timeout) => false,
+            };
+            let now = Fingerprint::take(&self.config);
+            let settled = now == std::mem::replace(&mut seen, now.clone());
+            if told || (settled && now != loaded) {
+                loaded = now;
+                self.reload(&reflected);
+            }
+        }
+    }
+
+    fn reload(&mut self, reflected: &[SourceSet]) {
+        let previous = self.current.load_full();
+        let next = match self.config.file {
+            Some(_) => (self.reread)(),
+            None => Ok(self.config.clone()),
+        };
+        let next = next.and_then(|config| {
+            let gateway = load(&config, &self.environment, Some(&previous), reflected)?;
+            Ok((config, gateway))
+        });
+        match next {
+            Ok((config, gateway)) => {
+                self.note_what_needs_a_restart(&config);
+                let routes = gateway.endpoints().len();
+                self.current.store(Arc::new(gateway));
+                self.config = config;
+                self.health.reload_succeeded();
+                self.environment.metrics.reload_succeeded();
+                tracing::info!(routes, "the configuration was reloaded");
+            }
+            Err(problems) => self.refuse(&problems),
+        }
+    }
+
+    fn refuse(&self, problems: &[Problem]) {
+        let at = SystemTime::now();
+        let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        tracing::error!(problems = told.join("; "), "a reload was refused: the old configuration keeps serving");
+        self.environment.metrics.reload_failed(at);
+        self.health.reload_failed(at, told);
+    }
+
+    /// Sockets and threads are made once.
+    fn note_what_needs_a_restart(&self, next: &Config) {
+        let changed = next.listeners != self.config.listeners
+            || next.admin != self.config.admin
+            || next.runtime != self.config.runtime
+            || next.access_log != self.config.access_log;
+        if changed {
+            tracing::warn!("listeners, admin, runtime and telemetry take effect only when the process starts anew");
+        }
+    }
+}

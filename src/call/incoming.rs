@@ -1,0 +1,149 @@
+//! A request's body as it comes from the client, within the listener's bounds.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::StatusCode;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+
+use super::endpoint::{Endpoint, RequestForm};
+use super::progress::Progress;
+use crate::protocol::compression::{self, Codings};
+use crate::protocol::rest::content::{self, Content as ContentType};
+use crate::status::{Blame, Code, Status};
+
+/// The body of a request, as hyper reads it.
+pub type Incoming = hyper::body::Incoming;
+
+/// The bounds of a request's body.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Before and after decompression; for a stream, of each message.
+    pub max_bytes: usize,
+    /// For the whole of it; for a stream, between messages.
+    pub timeout: Duration,
+}
+
+/// A whole body, understood as far as its headers go.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// No bytes at all.
+    Nothing,
+    Json(Bytes),
+    Form(Bytes),
+    Raw {
+        content_type: String,
+        data: Bytes,
+    },
+}
+
+/// Reads all of a unary call's body.
+pub(super) async fn read_whole(
+    endpoint: &Endpoint,
+    headers: &HeaderMap,
+    body: Incoming,
+    (limits, progress): (BodyLimits, &Progress),
+) -> Result<Content, Status> {
+    if endpoint.request_form == RequestForm::None {
+        return expect_nothing(body, limits).await.map(|()| Content::Nothing);
+    }
+    let raw = matches!(endpoint.request_form, RequestForm::HttpBody(_));
+    let bytes = if body.is_end_stream() { Bytes::new() } else { read_bytes(headers, body, limits).await? };
+    progress.add_request_bytes(bytes.len());
+    if bytes.is_empty() && !raw {
+        return Ok(Content::Nothing);
+    }
+    let bytes = compression::decode_body(&Codings::of(headers)?, bytes, limits.max_bytes)?;
+    if raw {
+        return Ok(Content::Raw { content_type: raw_type(headers)?, data: bytes });
+    }
+    match ContentType::of(headers) {
+        ContentType::Json => Ok(Content::Json(bytes)),
+        ContentType::Form => Ok(Content::Form(bytes)),
+        ContentType::Lines | ContentType::Other => Err(content::unsupported(headers)),
+    }
+}
+
+/// A binding without body reads none; one that comes is the client's mistake.
+async fn expect_nothing(mut body: Incoming, limits: BodyLimits) -> Result<(), Status> {
+    if body.is_end_stream() {
+        return Ok(());
+    }
+    let refused = || Status::invalid_argument("body", "this method takes no body");
+    if body.size_hint().exact().is_some_and(|length| length > 0) {
+        return Err(refused());
+    }
+    while let Some(frame) = next_frame(&mut body, limits.timeout).await? {
+        if frame.is_data() && frame.data_ref().is_some_and(|data| !data.is_empty()) {
+            return Err(refused());
+        }
+    }
+    Ok(())
+}
+
+async fn read_bytes(headers: &HeaderMap, body: Incoming, limits: BodyLimits) -> Result<Bytes, Status> {
+    if content_length(headers).is_some_and(|length| length > limits.max_bytes as u64) {
+        return Err(content::too_large(limits.max_bytes));
+    }
+    match tokio::time::timeout(limits.timeout, collect(body, limits.max_bytes)).await {
+        Ok(collected) => collected,
+        Err(_) => Err(too_slow()),
+    }
+}
+
+/// All bytes; without a copy if they come in one piece.
+async fn collect(mut body: Incoming, max_bytes: usize) -> Result<Bytes, Status> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(broken_off)?.into_data() else { continue };
+        if first.len() + rest.len() + data.len() > max_bytes {
+            return Err(content::too_large(max_bytes));
+        }
+        if first.is_empty() && rest.is_empty() {
+            first = data;
+            continue;
+        }
+        if rest.is_empty() {
+            // What is announced is at most the limit, and reserved only once some of it has come.
+            let announced = body.size_hint().lower().min(max_bytes as u64);
+            rest.reserve(first.len() + data.len() + usize::try_from(announced).unwrap_or(0));
+            rest.extend_from_slice(&std::mem::take(&mut first));
+        }
+        rest.extend_from_slice(&data);
+    }
+    Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+/// The next frame of a streamed body, if it comes in time.
+pub(super) async fn next_frame(
+    body: &mut Incoming,
+    timeout: Duration,
+) -> Result<Option<http_body::Frame<Bytes>>, Status> {
+    match tokio::time::timeout(timeout, body.frame()).await {
+        Ok(frame) => frame.transpose().map_err(broken_off),
+        Err(_) => Err(too_slow()),
+    }
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+/// The content type of a body that is passed on as it is.
+pub(super) fn raw_type(headers: &HeaderMap) -> Result<String, Status> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(String::new()) };
+    let text = std::str::from_utf8(value.as_bytes());
+    text.map(ToOwned::to_owned).map_err(|_| content::unsupported(headers))
+}
+
+fn too_slow() -> Status {
+    Status::new(Code::DeadlineExceeded, Blame::Client, "the request body did not come in time")
+        .with_http(StatusCode::REQUEST_TIMEOUT)
+}
+
+fn broken_off(error: hyper::Error) -> Status {
+    Status::new(Code::Cancelled, Blame::Client, "the request body broke off").with_cause(error)
+}

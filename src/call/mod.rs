@@ -1,0 +1,153 @@
+//! One call: a request's body to messages, the messages to the upstream, and the answer back.
+//!
+//! [`answer`] is the way of every request whose endpoint is known. A [`Status`] from any step is the caller's to
+//! write; a failure after the head went out is told inside the body ([`downlink`]).
+
+pub mod body;
+mod downlink;
+pub mod endpoint;
+mod incoming;
+pub mod progress;
+mod scratch;
+pub mod settings;
+mod unary;
+mod uplink;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::{HeaderMap, Response, StatusCode};
+
+use self::body::Body;
+use self::endpoint::{CallKind, Endpoint};
+pub use self::incoming::{BodyLimits, Incoming};
+use self::progress::Progress;
+use crate::protocol::compression::MessageCoding;
+use crate::protocol::deadline;
+use crate::protocol::metadata::{self, StatusOverride};
+use crate::route::captures::Captures;
+use crate::status::{Blame, Code, Detail, Status};
+use crate::transcode::encode::EncodeOptions;
+use crate::transcode::plan::Plan;
+use crate::upstream::CallHead;
+
+/// What a call needs of its request.
+pub struct Request<'a> {
+    /// The worker that serves it.
+    pub worker: usize,
+    /// The texts of the path's variables.
+    pub captures: &'a Captures,
+    /// The raw query.
+    pub query: Option<&'a str>,
+    pub headers: &'a HeaderMap,
+    /// What the upstream is told beside the messages.
+    pub metadata: HeaderMap,
+    pub body: Incoming,
+    /// When the call must be over.
+    pub deadline: Option<Instant>,
+    pub limits: BodyLimits,
+    pub progress: &'a Arc<Progress>,
+}
+
+/// Serves one request at its endpoint.
+///
+/// # Errors
+/// Whatever fails before the head of the answer can be written.
+pub async fn answer(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Result<Response<Body>, Status> {
+    let deadline = request.deadline;
+    let answering = async {
+        match endpoint.kind {
+            CallKind::Unary => unary::answer(endpoint, request).await,
+            CallKind::ServerStream => downlink::answer(endpoint, request).await,
+            CallKind::ClientStream => uplink::answer_once(endpoint, request).await,
+            CallKind::BidiStream => uplink::answer_stream(endpoint, request).await,
+        }
+    };
+    match deadline {
+        None => answering.await,
+        Some(deadline) => {
+            tokio::time::timeout_at(deadline.into(), answering).await.unwrap_or_else(|_| Err(deadline_exceeded()))
+        }
+    }
+}
+
+fn deadline_exceeded() -> Status {
+    Status::new(Code::DeadlineExceeded, Blame::Upstream, "the call took longer than its deadline allows")
+}
+
+/// The head of the upstream's request; the deadline goes along as the time that remains.
+fn call_head(endpoint: &Endpoint, mut metadata: HeaderMap, deadline: Option<Instant>) -> Result<CallHead, Status> {
+    if let Some(deadline) = deadline {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        if remaining == Duration::ZERO {
+            return Err(deadline_exceeded());
+        }
+        metadata.insert(deadline::GRPC_TIMEOUT, deadline::grpc_timeout(remaining));
+    }
+    metadata.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
+    metadata.insert(http::header::TE, http::HeaderValue::from_static("trailers"));
+    metadata.insert("grpc-accept-encoding", MessageCoding::ACCEPTED);
+    Ok(CallHead { path: endpoint.path.clone(), metadata })
+}
+
+/// An answer without body yet: what the upstream's metadata says of headers and status.
+struct ResponseHead {
+    headers: HeaderMap,
+    asked: StatusOverride,
+}
+
+impl ResponseHead {
+    fn new(endpoint: &Endpoint, initial: &HeaderMap) -> Self {
+        let mut headers = HeaderMap::with_capacity(8);
+        let asked = metadata::response(initial, &endpoint.settings.response_headers, &mut headers);
+        Self { headers, asked }
+    }
+
+    /// The same with trailing metadata.
+    fn add(&mut self, endpoint: &Endpoint, trailing: &HeaderMap) {
+        let rules = &endpoint.settings.response_headers;
+        self.asked = self.asked.or_later(metadata::response(trailing, rules, &mut self.headers));
+    }
+
+    /// The status of success.
+    fn status(&self, endpoint: &Endpoint) -> StatusCode {
+        match self.asked {
+            StatusOverride::Set(status) => status,
+            StatusOverride::None | StatusOverride::Ignored => {
+                endpoint.settings.success_status.unwrap_or(StatusCode::OK)
+            }
+        }
+    }
+
+    fn into_response(self, endpoint: &Endpoint, content_type: http::HeaderValue, body: Body) -> Response<Body> {
+        let status = self.status(endpoint);
+        if self.asked == StatusOverride::Ignored {
+            endpoint.ignored_status_overrides.inc();
+        }
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = self.headers;
+        // 204 and 304 have no content (RFC 9110, 15.3.5 and 15.4.5).
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
+            *response.body_mut() = Body::Empty;
+        } else {
+            response.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+        }
+        response
+    }
+
+    /// A failure that the upstream reported, with the metadata that came along.
+    fn into_failure(self, mut status: Status) -> Status {
+        if status.headers().is_empty() {
+            *status.headers_mut() = self.headers;
+        } else {
+            status.headers_mut().extend(self.headers);
+        }
+        status
+    }
+}
+
+/// A detail of a status as JSON, where no endpoint says how.
+pub fn encode_detail(plan: &Plan, detail: &Detail, out: &mut Vec<u8>) {
+    scratch::with(|scratch| scratch.encoder.encode_detail(plan, detail, &EncodeOptions::default(), out));
+}

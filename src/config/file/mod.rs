@@ -1,0 +1,272 @@
+//! The configuration file as it is written: one type a section, one field a key.
+//!
+//! The comments of these types are what users read, in `docs/config.md` and in the JSON Schema. Meaning is checked by
+//! `check`; here stands only what can be told from one value. Unknown keys are mistakes everywhere.
+
+mod rest;
+mod upstream;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+use super::reader::{Named, Placed};
+use super::unit::{Count, Size, Time, Timeout};
+use crate::server;
+
+pub(crate) use rest::{HeaderLists, Http, HttpRule, Level, MethodLevel, Service, shape};
+pub(crate) use upstream::{Tls, Upstream};
+
+/// Where Lockgate listens when nothing says it.
+pub(crate) const DEFAULT_LISTEN: &str = "127.0.0.1:8080";
+
+/// Where the admin server listens when nothing says it.
+pub(crate) const DEFAULT_ADMIN: &str = "127.0.0.1:9901";
+
+/// The configuration of Lockgate.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "Lockgate", deny_unknown_fields)]
+pub(crate) struct File {
+    /// Where clients connect, by names of your choice. Without any, one listener is at `127.0.0.1:8080`.
+    pub listeners: Option<Named<Listener>>,
+    /// The admin server: `/livez`, `/readyz`, `/metrics` and `/routes`. `off` for none.
+    pub admin: Option<Placed<Admin>>,
+    /// The process.
+    pub runtime: Runtime,
+    /// Where the descriptors of the services come from. At least one source is needed; several are merged.
+    pub descriptors: Descriptors,
+    /// The gRPC servers behind the gateway, by names of your choice.
+    pub upstreams: Named<Upstream>,
+    /// How methods are served where neither their service nor they themselves say otherwise.
+    pub defaults: Level,
+    /// How the methods of single services are served, by the services' full names.
+    pub services: Named<Service>,
+    /// HTTP rules from outside the descriptors.
+    pub http: Http,
+    /// Logs and metrics.
+    pub telemetry: Telemetry,
+}
+
+/// A listener.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listener {
+    /// `IP:PORT` (`0.0.0.0:8080`, `[::]:8080`, port 0 for any that is free) or `unix:PATH`. HTTP/1.1 and HTTP/2 are
+    /// spoken on the same port.
+    pub address: Placed<String>,
+    /// The bounds of connections and requests.
+    #[serde(default)]
+    pub limits: ListenerLimits,
+}
+
+/// The bounds of connections and requests.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ListenerLimits {
+    /// Connections at a time. One more is closed at once.
+    pub connections: Count,
+    /// All header fields of a request together, from `8KiB` to `1MiB`. Beyond it: 431.
+    pub header_bytes: Placed<Size>,
+    /// A request's body, compressed and decompressed; in a stream, each message. Beyond it: 413.
+    pub body: Size,
+    /// From the first byte of a request to the end of its headers. Beyond it: 408.
+    pub header_timeout: Timeout,
+    /// From the headers to the end of the body; in a stream, from message to message. Beyond it: 408.
+    pub body_timeout: Timeout,
+    /// How long a connection may be without a request.
+    pub idle: Timeout,
+    /// HTTP/2 streams of one connection at a time.
+    pub streams: Count,
+}
+
+impl Default for ListenerLimits {
+    fn default() -> Self {
+        let limits = server::config::Limits::default();
+        Self {
+            connections: Count(u32::try_from(limits.connections).unwrap_or(u32::MAX)),
+            header_bytes: Placed::unplaced(Size(limits.header_bytes)),
+            body: Size(limits.body_bytes),
+            header_timeout: Timeout(limits.header_timeout),
+            body_timeout: Timeout(limits.body_timeout),
+            idle: Timeout(limits.idle),
+            streams: Count(limits.streams),
+        }
+    }
+}
+
+/// The admin server: a mapping, or the word `off`.
+#[derive(Debug)]
+pub(crate) enum Admin {
+    Off,
+    On(AdminServer),
+}
+
+/// The admin server.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct AdminServer {
+    /// `IP:PORT`. It has no authentication: keep it on loopback or in a network of your own.
+    #[schemars(extend("default" = DEFAULT_ADMIN))]
+    pub address: Placed<String>,
+}
+
+/// The process.
+#[derive(Debug, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Runtime {
+    /// Worker threads, each with connections of its own: a number, or `auto` for one a core.
+    pub workers: Workers,
+    /// After SIGTERM, how long new connections are still accepted while `/readyz` already says 503.
+    pub grace: Time,
+    /// After that, how long calls in flight may go on until they are cut.
+    pub drain: Time,
+}
+
+impl Default for Runtime {
+    fn default() -> Self {
+        Self { workers: Workers::Auto, grace: Time(super::DEFAULT_GRACE), drain: Time(super::DEFAULT_DRAIN) }
+    }
+}
+
+/// `runtime.workers`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Workers {
+    Auto,
+    Number(u16),
+}
+
+/// Where the descriptors of the services come from.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Descriptors {
+    /// Files of descriptor sets (`protoc --include_imports --descriptor_set_out`, `buf build -o`) and folders of such
+    /// files (`.binpb`, `.pb`, `.desc`, `.protoset`). They are watched.
+    pub paths: Vec<Placed<String>>,
+    /// `.proto` files, compiled in the process.
+    pub proto: Vec<ProtoSource>,
+    /// Names of upstreams that are asked for their descriptors by server reflection.
+    pub reflection: Vec<Placed<String>>,
+}
+
+/// `.proto` files.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ProtoSource {
+    /// The folder that imports are relative to.
+    pub root: Placed<String>,
+    /// The files below it, as patterns: `*` within a folder's name, `**` for any folders.
+    #[serde(default = "every_proto_file")]
+    #[schemars(default = "every_proto_file_as_text")]
+    pub files: Vec<Placed<String>>,
+}
+
+fn every_proto_file() -> Vec<Placed<String>> {
+    every_proto_file_as_text().into_iter().map(Placed::unplaced).collect()
+}
+
+fn every_proto_file_as_text() -> Vec<String> {
+    vec!["**/*.proto".to_owned()]
+}
+
+/// Logs and metrics.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Telemetry {
+    /// One line a request on stdout: `json`, `text` or `off`. Without it, as `--log-format` says.
+    pub access_log: Option<AccessLog>,
+}
+
+/// How requests are logged.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(inline)]
+pub(crate) enum AccessLog {
+    Json,
+    Text,
+    Off,
+}
+
+impl<'de> Deserialize<'de> for Admin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AdminVisitor)
+    }
+}
+
+struct AdminVisitor;
+
+impl<'de> serde::de::Visitor<'de> for AdminVisitor {
+    type Value = Admin;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a mapping with `address`, or `off`")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Admin, E> {
+        match value {
+            "off" => Ok(Admin::Off),
+            other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+        }
+    }
+
+    fn visit_map<A: serde::de::MapAccess<'de>>(self, map: A) -> Result<Admin, A::Error> {
+        AdminServer::deserialize(serde::de::value::MapAccessDeserializer::new(map)).map(Admin::On)
+    }
+}
+
+impl JsonSchema for Admin {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Admin".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [generator.subschema_for::<AdminServer>(), { "const": "off" }] })
+    }
+}
+
+impl<'de> Deserialize<'de> for Workers {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(|()| {
+            let expected = "`auto` or a number of threads from 1 to 1024";
+            serde::de::Error::invalid_value(serde::de::Unexpected::Str(&text), &expected)
+        })
+    }
+}
+
+impl std::str::FromStr for Workers {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            number => number.parse().ok().filter(|number| (1..=1024).contains(number)).map(Self::Number).ok_or(()),
+        }
+    }
+}
+
+impl Serialize for Workers {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Auto => serializer.serialize_str("auto"),
+            Self::Number(number) => serializer.serialize_u16(*number),
+        }
+    }
+}
+
+impl JsonSchema for Workers {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Workers".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "title": "`auto` or number", "type": ["string", "integer"], "minimum": 1, "maximum": 1024 })
+    }
+}

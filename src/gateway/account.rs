@@ -1,0 +1,177 @@
+//! What one request leaves behind: its access-log line and its metrics, however it ends.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode};
+use http_body::{Frame, SizeHint};
+
+use super::Gateway;
+use crate::call::body::{Body, CutShort};
+use crate::call::endpoint::Endpoint;
+use crate::call::progress::Progress;
+use crate::status::{Code, Status};
+use crate::telemetry::access::Record;
+use crate::telemetry::metrics::{MethodMetrics, Observation};
+
+/// The account of one request. Dropped before it is closed, the client has left.
+pub(super) struct Account {
+    gateway: Arc<Gateway>,
+    worker: usize,
+    client: IpAddr,
+    verb: Method,
+    time: SystemTime,
+    pub(super) request_id: HeaderValue,
+    pub(super) progress: Arc<Progress>,
+    endpoint: Option<Arc<Endpoint>>,
+    open: bool,
+}
+
+/// How a request ended.
+struct End<'a> {
+    http: StatusCode,
+    code: Code,
+    response_bytes: u64,
+    cause: Option<&'a Status>,
+}
+
+impl Account {
+    pub(super) fn open(
+        gateway: &Arc<Gateway>,
+        (worker, client): (usize, IpAddr),
+        verb: &Method,
+        request_id: HeaderValue,
+    ) -> Self {
+        Self {
+            gateway: gateway.clone(),
+            worker,
+            client,
+            verb: verb.clone(),
+            time: SystemTime::now(),
+            request_id,
+            progress: Arc::default(),
+            endpoint: None,
+            open: true,
+        }
+    }
+
+    /// Notes where the request goes.
+    pub(super) fn found(&mut self, endpoint: &Arc<Endpoint>) {
+        endpoint.metrics.in_flight.inc();
+        self.endpoint = Some(endpoint.clone());
+    }
+
+    /// Closes the account of an answer that is all there, or goes on with its stream.
+    pub(super) fn follow(mut self, http: StatusCode, body: Body, failure: Option<&Status>) -> Accounted {
+        let Some(response_bytes) = body.known_len() else {
+            return Accounted { body, following: Some((self, http)), response_bytes: 0 };
+        };
+        let code = failure.map_or(Code::Ok, Status::code);
+        self.close(&End { http, code, response_bytes, cause: failure });
+        Accounted { body, following: None, response_bytes }
+    }
+
+    fn method(&self) -> &MethodMetrics {
+        match &self.endpoint {
+            Some(endpoint) => &endpoint.metrics,
+            None => &self.gateway.unmatched,
+        }
+    }
+
+    fn close(&mut self, end: &End<'_>) {
+        if !std::mem::take(&mut self.open) {
+            return;
+        }
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.metrics.in_flight.dec();
+        }
+        let (duration, request_bytes) = (self.progress.start.elapsed(), self.progress.request_bytes());
+        let End { http, code, response_bytes, cause } = *end;
+        self.gateway.metrics.observe(self.method(), &Observation { code, duration, request_bytes, response_bytes });
+        let cause = cause.map(Status::to_string);
+        let endpoint = self.endpoint.as_deref();
+        self.gateway.access_log.write(
+            self.worker,
+            &Record {
+                time: self.time,
+                // Only what is visible ASCII is taken for a request id.
+                request_id: self.request_id.to_str().unwrap_or_default(),
+                client: self.client,
+                verb: &self.verb,
+                route: endpoint.map_or("", |endpoint| &endpoint.template),
+                rpc: endpoint.map_or("", |endpoint| endpoint.rpc()),
+                status: http,
+                code,
+                request_bytes,
+                response_bytes,
+                duration,
+                upstream: self.progress.upstream(),
+                cause: cause.as_deref(),
+            },
+        );
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let http = Code::Cancelled.http();
+        self.close(&End { http, code: Code::Cancelled, response_bytes: 0, cause: None });
+    }
+}
+
+/// A body whose end closes its request's account.
+pub struct Accounted {
+    body: Body,
+    following: Option<(Account, StatusCode)>,
+    response_bytes: u64,
+}
+
+impl Accounted {
+    fn close(&mut self) {
+        let Some((mut account, http)) = self.following.take() else { return };
+        let cause = self.body.failure();
+        let code = match cause {
+            Some(status) => status.code(),
+            None if self.body.is_over() => Code::Ok,
+            None => Code::Cancelled,
+        };
+        account.close(&End { http, code, response_bytes: self.response_bytes, cause });
+    }
+}
+
+impl Drop for Accounted {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl http_body::Body for Accounted {
+    type Data = Bytes;
+    type Error = CutShort;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if self.following.is_some() {
+            match &polled {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.response_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
+                }
+                Poll::Ready(None | Some(Err(_))) => self.close(),
+                Poll::Pending => {}
+            }
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,59 @@
+//! What a configuration says of routes and methods, checked as far as it can be without the descriptors.
+
+use std::collections::BTreeMap;
+
+use crate::call::settings::Overrides;
+use crate::pb::google::api::HttpRule;
+use crate::route::router::TrailingSlash;
+use crate::upstream;
+
+/// Everything of a configuration that [`super::Gateway::build`] compiles.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    pub upstreams: Vec<upstream::Config>,
+    /// `defaults`.
+    pub defaults: Overrides,
+    pub unannotated: Unannotated,
+    pub trailing_slash: TrailingSlash,
+    /// `services`, by full name.
+    pub services: BTreeMap<String, Service>,
+    /// `http.rules`.
+    pub rules: Vec<Rule>,
+}
+
+/// `services.<Service>`.
+#[derive(Clone, Debug, Default)]
+pub struct Service {
+    /// Where it stands: `file:line:column`.
+    pub place: String,
+    pub overrides: Overrides,
+    pub unannotated: Option<Unannotated>,
+    pub trailing_slash: Option<TrailingSlash>,
+    pub methods: BTreeMap<String, Method>,
+}
+
+/// `services.<Service>.<Method>`.
+#[derive(Clone, Debug, Default)]
+pub struct Method {
+    /// Where it stands: `file:line:column`.
+    pub place: String,
+    pub overrides: Overrides,
+}
+
+/// One of `http.rules`; its selector names the method.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Where it stands: `file:line:column`.
+    pub place: String,
+    pub rule: HttpRule,
+}
+
+/// What becomes of methods without an HttpRule.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unannotated {
+    /// They are `POST /package.Service/Method`.
+    #[default]
+    Expose,
+    /// REST does not see them.
+    Hide,
+}

@@ -1,0 +1,174 @@
+//! The story of one request: find its endpoint, tell the upstream who asks, call, answer.
+//!
+//! A [`Status`] from any step falls straight to [`failure`]. The order of the steps matters where it is said.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+
+use super::Gateway;
+use super::account::Account;
+pub use super::account::Accounted;
+use crate::call::body::Body;
+use crate::call::endpoint::Endpoint;
+use crate::call::{self, BodyLimits, Incoming};
+use crate::protocol::forwarding::{self, Chain, Forwarding, Origin, Scheme, Trace, X_REQUEST_ID};
+use crate::protocol::rest::error::ErrorFormat;
+use crate::protocol::{deadline, metadata};
+use crate::route::captures::Captures;
+use crate::route::router::Miss;
+use crate::status::{Blame, Code, Status};
+
+/// What the server knows of a request's connection.
+#[derive(Debug)]
+pub struct Connection {
+    /// The worker that serves it.
+    pub worker: usize,
+    /// The address of the client.
+    pub client: IpAddr,
+    pub scheme: Scheme,
+    pub limits: BodyLimits,
+}
+
+/// Serves one request. Whatever happens, there is an answer, an access-log line and a count.
+pub async fn respond(
+    gateway: Arc<Gateway>,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<Accounted> {
+    let (head, body) = request.into_parts();
+    let request_id = forwarding::request_id(&head.headers, rand::random());
+    let mut account = Account::open(&gateway, (connection.worker, connection.client), &head.method, request_id);
+    let served = serve(&gateway, &connection, &mut account, (&head, body)).await;
+    let (mut response, failure) = match served.outcome {
+        Ok(response) => (response, None),
+        Err(status) => (failure(&gateway, served.endpoint.as_deref(), &status), Some(status)),
+    };
+    response.headers_mut().insert(X_REQUEST_ID, account.request_id.clone());
+    if head.method == Method::HEAD {
+        drop_body(&mut response);
+    }
+    let (head, body) = response.into_parts();
+    let body = account.follow(head.status, body, failure.as_ref());
+    Response::from_parts(head, body)
+}
+
+/// What came of a request, and the endpoint whose settings say how a failure looks.
+struct Served {
+    endpoint: Option<Arc<Endpoint>>,
+    outcome: Result<Response<Body>, Status>,
+}
+
+async fn serve(
+    gateway: &Arc<Gateway>,
+    connection: &Connection,
+    account: &mut Account,
+    (head, body): (&Parts, Incoming),
+) -> Served {
+    let mut captures = Captures::new();
+    let endpoint = match gateway.find(&head.method, head.uri.path(), &mut captures) {
+        Ok(endpoint) => endpoint.clone(),
+        Err(miss) => return Served { endpoint: None, outcome: missed(&head.method, miss) },
+    };
+    account.found(&endpoint);
+    let outcome = call_endpoint(connection, account, &endpoint, (head, body, &captures)).await;
+    Served { endpoint: Some(endpoint), outcome }
+}
+
+async fn call_endpoint(
+    connection: &Connection,
+    account: &Account,
+    endpoint: &Arc<Endpoint>,
+    (head, body, captures): (&Parts, Incoming, &Captures),
+) -> Result<Response<Body>, Status> {
+    let timeout = deadline::timeout(&head.headers, endpoint.timeout())?;
+    let request = call::Request {
+        worker: connection.worker,
+        captures,
+        query: head.uri.query(),
+        headers: &head.headers,
+        metadata: metadata(connection, account, endpoint, head)?,
+        body,
+        deadline: timeout.and_then(|timeout| account.progress.start.checked_add(timeout)),
+        limits: connection.limits,
+        progress: &account.progress,
+    };
+    call::answer(endpoint, request).await
+}
+
+/// What the upstream is told: the client's own headers first, then what only the gateway may say.
+fn metadata(
+    connection: &Connection,
+    account: &Account,
+    endpoint: &Endpoint,
+    head: &Parts,
+) -> Result<HeaderMap, Status> {
+    let mut metadata = HeaderMap::with_capacity(head.headers.len() + 12);
+    let rules = &endpoint.settings.request_headers;
+    metadata::request(&head.headers, rules, metadata::Bounds::default(), &mut metadata)?;
+    let authority = head.uri.authority().map(http::uri::Authority::as_str);
+    let host = authority.or_else(|| head.headers.get(HOST).and_then(|host| host.to_str().ok()));
+    let fresh = Trace {
+        trace_id: rand::random(),
+        span_id: rand::random(),
+        // Not sampled: whoever begins the trace decides that, and the gateway did not. The id is random.
+        flags: 0b10,
+        origin: Origin::Gateway,
+    };
+    let forwarding = Forwarding {
+        peer: connection.client,
+        chain: Chain::default(),
+        scheme: connection.scheme,
+        host,
+        request_id: &account.request_id,
+        trace: Trace::of(&head.headers, fresh),
+    };
+    forwarding::forward(&head.headers, &forwarding, &mut metadata);
+    Ok(metadata)
+}
+
+/// The answer where no route is found.
+fn missed(method: &Method, miss: Miss) -> Result<Response<Body>, Status> {
+    match miss {
+        Miss::MethodNotAllowed(allow) if method == Method::OPTIONS => {
+            let mut response = Response::new(Body::Empty);
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            response.headers_mut().insert(ALLOW, allow);
+            Ok(response)
+        }
+        Miss::MethodNotAllowed(allow) => {
+            let message = format!("{method} is not allowed here");
+            let status = Status::new(Code::Unimplemented, Blame::Client, message);
+            Err(status.with_http(StatusCode::METHOD_NOT_ALLOWED).with_header(ALLOW, allow))
+        }
+        Miss::NotFound => Err(Status::new(Code::NotFound, Blame::Client, "there is no such path")),
+        Miss::Bad(status) => Err(status),
+    }
+}
+
+/// A failure as an answer.
+fn failure(gateway: &Gateway, endpoint: Option<&Endpoint>, status: &Status) -> Response<Body> {
+    let format: ErrorFormat = endpoint.map_or(gateway.errors, |endpoint| endpoint.settings.errors);
+    let mut body = Vec::with_capacity(256);
+    let mut print = |detail: &_, out: &mut Vec<u8>| match endpoint {
+        Some(endpoint) => endpoint.encode_detail(detail, out),
+        None => call::encode_detail(&gateway.plan, detail, out),
+    };
+    format.write(status, &mut print, &mut body);
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status.http();
+    *response.headers_mut() = status.headers().clone();
+    response.headers_mut().insert(CONTENT_TYPE, format.content_type());
+    response
+}
+
+/// HEAD: what GET would answer, without the body (RFC 9110, 9.3.2).
+fn drop_body(response: &mut Response<Body>) {
+    if let Some(length) = response.body().known_len() {
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *response.body_mut() = Body::Empty;
+}

@@ -1,0 +1,273 @@
+use std::io::Write;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn encode(coding: Coding, data: &[u8]) -> Vec<u8> {
+    match coding {
+        Coding::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+            encoder.write_all(data).unwrap();
+            encoder.finish().unwrap()
+        }
+        Coding::Brotli => {
+            let mut out = Vec::new();
+            brotli::CompressorWriter::new(&mut out, 4096, 5, 22).write_all(data).unwrap();
+            out
+        }
+        Coding::Zstd => zstd::stream::encode_all(data, 3).unwrap(),
+    }
+}
+
+fn codings(text: &str) -> Result<Codings, Status> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_ENCODING, text.parse().unwrap());
+    Codings::of(&headers)
+}
+
+fn body(kinds: &[Coding], data: &[u8]) -> (Codings, Bytes) {
+    let encoded = kinds.iter().fold(data.to_vec(), |data, &coding| encode(coding, &data));
+    (Codings(kinds.iter().copied().collect()), encoded.into())
+}
+
+const ALL: [Coding; 3] = [Coding::Gzip, Coding::Brotli, Coding::Zstd];
+
+#[track_caller]
+fn check_status(result: Result<Bytes, Status>, http: u16) {
+    assert_eq!(result.map(|bytes| bytes.len()).map_err(|status| status.http().as_u16()), Err(http));
+}
+
+#[test]
+fn codings_are_read_in_the_order_of_their_application() {
+    let check = |text: &str, expected: &[Coding]| assert_eq!(&codings(text).unwrap().0[..], expected, "{text}");
+    check("", &[]);
+    check("identity", &[]);
+    check("gzip", &[Coding::Gzip]);
+    check("X-GZIP", &[Coding::Gzip]);
+    check("zstd , identity,, br", &[Coding::Zstd, Coding::Brotli]);
+    assert!(Codings::of(&HeaderMap::new()).unwrap().is_identity());
+}
+
+#[test]
+fn unknown_codings_are_415() {
+    for text in ["deflate", "compress", "gzip;q=1", "*", "gzip,gzip,gzip,gzip", "gzip, snappy"] {
+        let status = codings(text).expect_err(text);
+        assert_eq!(status.http().as_u16(), 415);
+        assert_eq!(status.headers()["accept-encoding"], "gzip, br, zstd");
+    }
+}
+
+#[test]
+fn bodies_are_decoded() {
+    let long = "lockgate ".repeat(50_000);
+    for data in [&b""[..], b"{}", long.as_bytes()] {
+        for coding in ALL {
+            let (codings, encoded) = body(&[coding], data);
+            assert_eq!(decode_body(&codings, encoded, 1 << 20).unwrap(), data, "{coding:?}");
+        }
+        let (codings, encoded) = body(&[Coding::Gzip, Coding::Zstd, Coding::Brotli], data);
+        assert_eq!(decode_body(&codings, encoded, 1 << 20).unwrap(), data);
+    }
+    assert_eq!(decode_body(&Codings::default(), Bytes::from_static(b"{}"), 2).unwrap(), "{}");
+}
+
+#[test]
+fn no_bytes_are_no_body_whatever_its_coding() {
+    for coding in ALL {
+        let codings = Codings([coding, coding].into_iter().collect());
+        assert_eq!(decode_body(&codings, Bytes::new(), 9).unwrap(), "");
+    }
+}
+
+#[test]
+fn several_members_are_one_body() {
+    for coding in [Coding::Gzip, Coding::Zstd] {
+        let encoded = [encode(coding, b"one"), encode(coding, b""), encode(coding, b"two")].concat();
+        let codings = Codings([coding].into_iter().collect());
+        assert_eq!(decode_body(&codings, encoded.into(), 9).unwrap(), "onetwo");
+    }
+}
+
+#[test]
+fn limit_holds_after_inflating() {
+    let bomb = vec![0; 16 << 20];
+    for coding in ALL {
+        let (codings, encoded) = body(&[coding], &bomb);
+        check_status(decode_body(&codings, encoded.clone(), 1 << 20), 413);
+        assert!(decode_body(&codings, encoded, 16 << 20).is_ok());
+    }
+    let (codings, encoded) = body(&[Coding::Zstd, Coding::Gzip], &bomb);
+    check_status(decode_body(&codings, encoded, 1 << 20), 413);
+    check_status(decode_body(&Codings::default(), Bytes::from_static(b"{}"), 1), 413);
+}
+
+#[test]
+fn stream_inflates_no_more_than_was_asked_for() {
+    let bomb = vec![0; 16 << 20];
+    for coding in ALL {
+        let (codings, encoded) = body(&[coding], &bomb);
+        let mut decoder = BodyDecoder::new(&codings);
+        decoder.push(encoded);
+        for _ in 0..20 {
+            let piece = decoder.next().unwrap().unwrap();
+            assert!(piece.len() <= 4 * PIECE_BYTES, "{coding:?}: {}", piece.len());
+        }
+    }
+}
+
+#[test]
+fn broken_bodies_are_400() {
+    let data = b"some text that is long enough to be worth a block of its own, some text".repeat(20);
+    for coding in ALL {
+        let (codings, encoded) = body(&[coding], &data);
+        for end in 1..encoded.len() {
+            check_status(decode_body(&codings, encoded.slice(..end), 1 << 20), 400);
+        }
+        let behind = [&encoded[..], b"x"].concat();
+        check_status(decode_body(&codings, behind.into(), 1 << 20), 400);
+        check_status(decode_body(&codings, Bytes::from_static(b"{\"plain\": true}"), 1 << 20), 400);
+    }
+    let (codings, encoded) = body(&[Coding::Gzip], &data);
+    let mut damaged = encoded.to_vec();
+    let checksum = damaged.len() - 8;
+    damaged[checksum] ^= 1;
+    check_status(decode_body(&codings, damaged.into(), 1 << 20), 400);
+}
+
+#[test]
+fn bytes_behind_the_end_are_400_whenever_they_come() {
+    for coding in ALL {
+        let (codings, encoded) = body(&[coding], b"{}");
+        let mut decoder = BodyDecoder::new(&codings);
+        decoder.push(encoded);
+        while decoder.next().unwrap().is_some() {}
+        decoder.push(Bytes::from_static(b"garbage that is no gzip, brotli or zstd"));
+        decoder.end();
+        assert_eq!(decoder.next().unwrap_err().http().as_u16(), 400, "{coding:?}");
+        assert!(decoder.next().is_err(), "it stays in error");
+    }
+}
+
+#[test]
+fn large_windows_are_refused() {
+    // A brotli stream of the large-window extension: 0x11, then 30 bits of window.
+    let brotli = Codings([Coding::Brotli].into_iter().collect());
+    check_status(decode_body(&brotli, Bytes::from_static(&[0x11, 0x1e, 0, 0, 0, 0, 0]), 99), 400);
+    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
+    encoder.window_log(27).unwrap();
+    encoder.write_all(&[7; 1000]).unwrap();
+    let zstd = Codings([Coding::Zstd].into_iter().collect());
+    check_status(decode_body(&zstd, encoder.finish().unwrap().into(), 9999), 400);
+}
+
+#[test]
+fn stream_hands_out_all_that_can_be_inflated() {
+    // A client that flushes after each message waits for the answer: nothing may be kept back.
+    let lines: Vec<String> =
+        (0..50).map(|index| format!("{{\"id\":{index},\"pad\":\"{}\"}}\n", "x".repeat(3000))).collect();
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    let mut decoder = BodyDecoder::new(&codings("gzip").unwrap());
+    for line in &lines {
+        encoder.write_all(line.as_bytes()).unwrap();
+        encoder.flush().unwrap();
+        decoder.push(std::mem::take(encoder.get_mut()).into());
+        let mut found = Vec::new();
+        while let Some(piece) = decoder.next().unwrap() {
+            found.extend_from_slice(&piece);
+        }
+        assert_eq!(found, line.as_bytes());
+    }
+    let mut big = Vec::new();
+    encoder.write_all(&[b'x'; 1 << 20]).unwrap();
+    encoder.flush().unwrap();
+    decoder.push(std::mem::take(encoder.get_mut()).into());
+    while let Some(piece) = decoder.next().unwrap() {
+        big.extend_from_slice(&piece);
+    }
+    assert_eq!(big.len(), 1 << 20);
+    decoder.push(encoder.finish().unwrap().into());
+    decoder.end();
+    assert_eq!(decoder.next().unwrap(), None);
+}
+
+#[test]
+fn decoder_moves_between_threads() {
+    fn assert_send<T: Send>() {}
+    assert_send::<BodyDecoder>();
+}
+
+fn message(compressed: bool, payload: Vec<u8>) -> Message {
+    Message { compressed, payload: payload.into() }
+}
+
+#[test]
+fn messages_of_an_upstream_are_inflated() {
+    let coding = |text: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert(GRPC_ENCODING, text.parse().unwrap());
+        MessageCoding::of(&headers)
+    };
+    assert_eq!(MessageCoding::of(&HeaderMap::new()).unwrap(), MessageCoding::Identity);
+    assert_eq!(coding("identity").unwrap(), MessageCoding::Identity);
+    let gzip = coding("gzip").unwrap();
+    assert_eq!(coding("deflate").unwrap_err().http().as_u16(), 502);
+
+    let long = vec![b'x'; 100_000];
+    assert_eq!(gzip.decode(message(true, encode(Coding::Gzip, b"abc")), 3).unwrap(), "abc");
+    assert_eq!(gzip.decode(message(true, encode(Coding::Gzip, &long)), 100_000).unwrap(), long);
+    assert_eq!(gzip.decode(message(true, Vec::new()), 3).unwrap(), "");
+    assert_eq!(gzip.decode(message(false, b"abc".to_vec()), 3).unwrap(), "abc");
+    check_status(gzip.decode(message(true, encode(Coding::Gzip, &long)), 99_999), 502);
+    check_status(gzip.decode(message(true, encode(Coding::Gzip, b"abc")), 2), 502);
+    check_status(gzip.decode(message(true, b"abc".to_vec()), 9), 502);
+    check_status(MessageCoding::Identity.decode(message(true, b"abc".to_vec()), 9), 502);
+}
+
+proptest! {
+    #[test]
+    fn any_chunking_gives_the_same_bytes(
+        data in prop::collection::vec(0..5_u8, 0..20_000),
+        kinds in prop::collection::vec(prop::sample::select(&ALL[..]), 0..3),
+        sizes in prop::collection::vec(1..500_usize, 1..5),
+    ) {
+        let (codings, encoded) = body(&kinds, &data);
+        let (mut decoder, mut rest, mut found) = (BodyDecoder::new(&codings), encoded, Vec::new());
+        for &size in sizes.iter().cycle() {
+            if rest.is_empty() {
+                break;
+            }
+            decoder.push(rest.split_to(size.min(rest.len())));
+            while let Some(piece) = decoder.next().unwrap() {
+                found.extend_from_slice(&piece);
+            }
+        }
+        decoder.end();
+        while let Some(piece) = decoder.next().unwrap() {
+            found.extend_from_slice(&piece);
+        }
+        prop_assert_eq!(found, data);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(
+        seed in prop::collection::vec(any::<u8>(), 0..300),
+        coding in prop::sample::select(&ALL[..]),
+        at in any::<prop::sample::Index>(),
+    ) {
+        let (codings, encoded) = body(&[coding], &seed);
+        let mut damaged = encoded.to_vec();
+        if !damaged.is_empty() {
+            let at = at.index(damaged.len());
+            damaged[at] ^= 0x55;
+        }
+        let mut decoder = BodyDecoder::new(&codings);
+        for chunk in damaged.chunks(7) {
+            decoder.push(Bytes::copy_from_slice(chunk));
+            let _ = decoder.next();
+        }
+        decoder.end();
+        while let Ok(Some(_)) = decoder.next() {}
+        let _ = decoder.next();
+    }
+}

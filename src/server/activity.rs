@@ -1,0 +1,131 @@
+//! What a connection is doing, so that one that does nothing, or too slowly, is closed in time.
+//!
+//! One timer a connection, not one a request: a request only notes where it is, and the timer looks now and then.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::config::Limits;
+
+/// A connection's state, shared by its socket, its requests and its timer.
+#[derive(Debug)]
+pub(super) struct Activity {
+    start: Instant,
+    /// Requests whose answer is not over.
+    requests: AtomicUsize,
+    /// When it last became idle, in milliseconds since `start`.
+    idle_since: AtomicU64,
+    /// When the head that is being read began, in milliseconds since `start` and plus one; 0 while none is.
+    head_since: AtomicU64,
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            requests: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(0),
+            head_since: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes came from the client: between requests, they begin a head.
+    pub(super) fn received(&self) {
+        if self.requests.load(Ordering::Relaxed) == 0 && self.head_since.load(Ordering::Relaxed) == 0 {
+            self.head_since.store(self.now() + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// A whole head came.
+    pub(super) fn begin_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.head_since.store(0, Ordering::Relaxed);
+    }
+
+    /// An answer is over.
+    pub(super) fn end_request(&self) {
+        if self.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.idle_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until the connection has been idle, or its head unfinished, for too long.
+    pub(super) async fn expired(&self, limits: &Limits) {
+        // Whatever begins after a look is seen by the next, before its own time is up.
+        let pause = limits.idle.min(limits.header_timeout);
+        loop {
+            let expiry = self.expiry(limits);
+            if expiry.is_some_and(|expiry| expiry <= Instant::now()) {
+                return;
+            }
+            let look = Instant::now() + pause;
+            tokio::time::sleep_until(expiry.map_or(look, |expiry| expiry.min(look))).await;
+        }
+    }
+
+    /// When it is to be closed as it stands now; `None` while requests are served.
+    fn expiry(&self, limits: &Limits) -> Option<Instant> {
+        if self.requests.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        Some(match self.head_since.load(Ordering::Relaxed) {
+            0 => self.at(self.idle_since.load(Ordering::Relaxed)) + limits.idle,
+            since => self.at(since - 1) + limits.header_timeout,
+        })
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX - 1)
+    }
+
+    fn at(&self, millis: u64) -> Instant {
+        self.start + Duration::from_millis(millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! Time is paused: nothing here waits.
+
+    use super::{Activity, Limits};
+    use std::time::Duration;
+    use tokio::time::{Instant, advance};
+
+    fn limits() -> Limits {
+        Limits { idle: Duration::from_secs(120), header_timeout: Duration::from_secs(10), ..Limits::default() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_expires_after_idle() {
+        let start = Instant::now();
+        Activity::new().expired(&limits()).await;
+        assert_eq!(start.elapsed().as_secs(), 120);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unfinished_head_expires_after_its_own_time() {
+        let activity = Activity::new();
+        advance(Duration::from_secs(50)).await;
+        activity.received();
+        let begun = Instant::now();
+        advance(Duration::from_secs(5)).await;
+        activity.received();
+        activity.expired(&limits()).await;
+        assert_eq!(begun.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_keeps_its_connection() {
+        let activity = Activity::new();
+        activity.received();
+        activity.begin_request();
+        let late = tokio::time::timeout(Duration::from_secs(1000), activity.expired(&limits())).await;
+        assert!(late.is_err());
+        activity.end_request();
+        let idle = Instant::now();
+        activity.expired(&limits()).await;
+        assert!((119..=121).contains(&idle.elapsed().as_secs()));
+    }
+}

@@ -1,0 +1,54 @@
+//! What a configuration says of one listener, checked.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The name in the configuration.
+    pub name: String,
+    pub address: Address,
+    pub limits: Limits,
+}
+
+/// Where a listener listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// The bounds of a listener's connections and requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections at a time, over all workers.
+    pub connections: usize,
+    /// All header fields of a request, in bytes.
+    pub header_bytes: usize,
+    /// A request's body, in bytes, before and after decompression; for a streamed one, each message.
+    pub body_bytes: usize,
+    /// From the first byte of a request to the end of its headers.
+    pub header_timeout: Duration,
+    /// The whole body; for a streamed one, between messages.
+    pub body_timeout: Duration,
+    /// A connection without a request.
+    pub idle: Duration,
+    /// HTTP/2 streams of one connection at a time.
+    pub streams: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 20_000,
+            header_bytes: 32 << 10,
+            body_bytes: 4 << 20,
+            header_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            idle: Duration::from_secs(120),
+            streams: 128,
+        }
+    }
+}

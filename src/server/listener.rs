@@ -1,0 +1,211 @@
+//! Listening sockets: one a worker for TCP, one for all of them for a socket in the file system.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+
+use super::config::{Address, Config, Limits};
+
+/// Connections that wait to be accepted, per socket.
+const BACKLOG: i32 = 1024;
+
+/// A silent client is probed after this time.
+const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Why a listener can't be opened.
+#[derive(Debug, thiserror::Error)]
+#[error("listener {name:?}: can't listen on {address}: {source}")]
+pub struct BindError {
+    name: String,
+    address: String,
+    source: io::Error,
+}
+
+/// A listener that is open: the sockets of all workers.
+#[derive(Debug)]
+pub struct Bound {
+    name: String,
+    limits: Limits,
+    sockets: Vec<Raw>,
+    /// Where it listens, as it is told.
+    shown: String,
+    /// Connections that are open, over all workers.
+    open: Arc<AtomicUsize>,
+    /// Removed once the listener is gone.
+    unix: Option<PathBuf>,
+}
+
+#[derive(Debug)]
+enum Raw {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener),
+}
+
+/// One worker's end of a listener.
+#[derive(Debug)]
+pub struct Listener {
+    pub(super) socket: Accepting,
+    pub(super) limits: Limits,
+    pub(super) open: Arc<AtomicUsize>,
+    pub(super) name: String,
+}
+
+#[derive(Debug)]
+pub(super) enum Accepting {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub(super) enum Accepted {
+    Tcp(TcpStream, IpAddr),
+    Unix(UnixStream),
+}
+
+impl Bound {
+    /// Opens the sockets of this number of workers.
+    ///
+    /// # Errors
+    /// If the address is taken, or may not be used.
+    pub fn open(config: &Config, workers: usize) -> Result<Self, BindError> {
+        let workers = workers.max(1);
+        let failed = |address: String| {
+            let name = config.name.clone();
+            move |source| BindError { name, address, source }
+        };
+        let (sockets, shown, unix) = match &config.address {
+            Address::Tcp(address) => {
+                let sockets = bind_tcp(*address, workers).map_err(failed(address.to_string()))?;
+                let local = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(*address);
+                (sockets.into_iter().map(Raw::Tcp).collect(), format!("http://{local}"), None)
+            }
+            Address::Unix(path) => {
+                let sockets = bind_unix(path, workers).map_err(failed(path.display().to_string()))?;
+                let shown = format!("unix:{}", path.display());
+                (sockets.into_iter().map(Raw::Unix).collect(), shown, Some(path.clone()))
+            }
+        };
+        let limits = config.limits.clone();
+        Ok(Self { name: config.name.clone(), limits, sockets, shown, open: Arc::default(), unix })
+    }
+
+    /// Where it listens and its name, for people.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        format!("{} ({})", self.shown, self.name)
+    }
+
+    /// Takes the socket of one worker out; to be called on the worker's own runtime.
+    ///
+    /// # Errors
+    /// If the runtime can't take the socket in.
+    pub fn take(&mut self) -> io::Result<Option<Unregistered>> {
+        Ok(self.sockets.pop().map(|raw| Unregistered {
+            raw,
+            limits: self.limits.clone(),
+            open: self.open.clone(),
+            name: self.name.clone(),
+        }))
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        if let Some(path) = &self.unix {
+            // Gone already, or not ours to remove: either way there is nothing left to do.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A worker's socket on its way to the worker's thread.
+#[derive(Debug)]
+pub struct Unregistered {
+    raw: Raw,
+    limits: Limits,
+    open: Arc<AtomicUsize>,
+    name: String,
+}
+
+impl Unregistered {
+    /// Registers the socket with the runtime of this thread.
+    ///
+    /// # Errors
+    /// If the runtime can't take it.
+    pub fn register(self) -> io::Result<Listener> {
+        let socket = match self.raw {
+            Raw::Tcp(socket) => Accepting::Tcp(TcpListener::from_std(socket)?),
+            Raw::Unix(socket) => Accepting::Unix(UnixListener::from_std(socket)?),
+        };
+        Ok(Listener { socket, limits: self.limits, open: self.open, name: self.name })
+    }
+}
+
+/// A socket a worker on one address; a port of 0 is chosen once for all.
+fn bind_tcp(mut address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    let mut sockets = Vec::with_capacity(workers);
+    for _ in 0..workers {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        if workers > 1 {
+            socket.set_reuse_port(true)?;
+        }
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(BACKLOG)?;
+        let socket: std::net::TcpListener = socket.into();
+        address = socket.local_addr()?;
+        sockets.push(socket);
+    }
+    Ok(sockets)
+}
+
+/// One socket, shared by all workers. A file that a dead process left is replaced.
+fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<std::os::unix::net::UnixListener>> {
+    use std::os::unix::net::{UnixListener, UnixStream};
+    let socket = match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && UnixStream::connect(path).is_err() => {
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)?
+        }
+        bound => bound?,
+    };
+    socket.set_nonblocking(true)?;
+    let mut sockets = Vec::with_capacity(workers);
+    for _ in 1..workers {
+        sockets.push(socket.try_clone()?);
+    }
+    sockets.push(socket);
+    Ok(sockets)
+}
+
+impl Accepting {
+    /// The next connection.
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+                Ok(Accepted::Tcp(stream, peer.ip().to_canonical()))
+            }
+            Self::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
+        }
+    }
+}
+
+impl Accepted {
+    /// The address of the client; a local process counts as loopback.
+    pub(super) fn client(&self) -> IpAddr {
+        match self {
+            Self::Tcp(_, client) => *client,
+            Self::Unix(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! The listeners and the HTTP of clients: sockets in, requests to [`crate::gateway::respond`], answers out.
+//!
+//! Each worker has a listening socket of its own (`SO_REUSEPORT`) and serves its connections on its own thread from
+//! the first byte to the last. Every wait for a client has a bound.
+
+mod activity;
+pub mod config;
+pub mod drain;
+mod http;
+mod listener;
+mod socket;
+
+pub use self::config::Config;
+pub use self::listener::{BindError, Bound, Listener, Unregistered};
+
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::task::JoinSet;
+
+use crate::gateway::Current;
+
+/// What a worker serves.
+pub struct Worker {
+    /// The position of the worker.
+    pub index: usize,
+    pub listeners: Vec<Listener>,
+    pub current: Current,
+    pub drain: drain::Drain,
+    pub connections: Gauge,
+}
+
+impl Worker {
+    /// Serves until the drain has come to its end.
+    pub async fn run(self) {
+        let mut listeners = JoinSet::new();
+        for listener in self.listeners {
+            let server = http::Server {
+                worker: self.index,
+                listener,
+                current: self.current.clone(),
+                drain: self.drain.clone(),
+                connections: self.connections.clone(),
+            };
+            listeners.spawn(server.run());
+        }
+        while listeners.join_next().await.is_some() {}
+    }
+}

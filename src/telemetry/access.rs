@@ -1,0 +1,277 @@
+//! The access log: one line a request on standard output, written by a thread of its own.
+//!
+//! A worker formats its line into a buffer that it alone fills; the writer takes whole buffers. A reader of the log
+//! that is slow, or gone, costs no request anything: what does not fit is dropped and counted.
+
+use std::io::Write;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, SystemTime};
+
+use http::{Method, StatusCode};
+
+use crate::status::Code;
+
+/// How much one worker may have waiting for the writer, in bytes.
+const MAX_WAITING_BYTES: usize = 1 << 20;
+
+/// How long the writer lets lines gather before it writes them.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// The form of a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+    /// No access log.
+    Off,
+}
+
+/// What is told of one request.
+#[derive(Debug)]
+pub struct Record<'a> {
+    /// When it arrived.
+    pub time: SystemTime,
+    pub request_id: &'a str,
+    pub client: IpAddr,
+    pub verb: &'a Method,
+    /// The path template of the route; never the raw path or query. Empty where no route matched.
+    pub route: &'a str,
+    /// `package.Service/Method`. Empty where no route matched.
+    pub rpc: &'a str,
+    pub status: StatusCode,
+    pub code: Code,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub duration: Duration,
+    /// From the call's start to its end, where the upstream was called.
+    pub upstream: Option<Duration>,
+    /// Why it failed, for people who run the gateway.
+    pub cause: Option<&'a str>,
+}
+
+/// The access log of a process.
+#[derive(Debug)]
+pub struct AccessLog {
+    format: Format,
+    shards: Box<[Mutex<Vec<u8>>]>,
+    waiting: AtomicBool,
+    stopped: AtomicBool,
+    dropped: AtomicU64,
+    writer: Mutex<Option<(JoinHandle<()>, Thread)>>,
+    thread: std::sync::OnceLock<Thread>,
+}
+
+impl AccessLog {
+    /// Starts the writer for this number of workers.
+    #[must_use]
+    pub fn start(format: Format, workers: usize) -> Arc<Self> {
+        let log = Arc::new(Self {
+            format,
+            shards: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
+            waiting: AtomicBool::new(false),
+            stopped: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
+            writer: Mutex::new(None),
+            thread: std::sync::OnceLock::new(),
+        });
+        if format != Format::Off {
+            let writing = log.clone();
+            let spawned = thread::Builder::new().name("access-log".into()).spawn(move || writing.write_on());
+            if let Ok(handle) = spawned {
+                let thread = handle.thread().clone();
+                let _ = log.thread.set(thread.clone());
+                *lock(&log.writer) = Some((handle, thread));
+            }
+        }
+        log
+    }
+
+    /// Lines that were dropped since the start.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Adds the line of one request that this worker served.
+    pub fn write(&self, worker: usize, record: &Record<'_>) {
+        if self.format == Format::Off {
+            return;
+        }
+        let Some(shard) = self.shards.get(worker).or_else(|| self.shards.first()) else { return };
+        let mut lines = lock(shard);
+        if lines.len() >= MAX_WAITING_BYTES {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        match self.format {
+            Format::Json => record.print_json(&mut lines),
+            Format::Text => record.print_text(&mut lines),
+            Format::Off => {}
+        }
+        drop(lines);
+        if !self.waiting.swap(true, Ordering::AcqRel)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+    }
+
+    /// Writes what waits, and stops.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Release);
+        if let Some((handle, thread)) = lock(&self.writer).take() {
+            thread.unpark();
+            // The writer does not panic; were it to, there would be nothing left to write.
+            let _ = handle.join();
+        }
+    }
+
+    /// The writer's thread.
+    fn write_on(&self) {
+        let mut lines = Vec::new();
+        loop {
+            let stopped = self.stopped.load(Ordering::Acquire);
+            if self.waiting.swap(false, Ordering::AcqRel) || stopped {
+                for shard in &self.shards {
+                    std::mem::swap(&mut *lock(shard), &mut lines);
+                    // A log that can't be written must not cost requests.
+                    let mut output = std::io::stdout().lock();
+                    let _ = output.write_all(&lines).and_then(|()| output.flush());
+                    lines.clear();
+                }
+                if stopped {
+                    return;
+                }
+                thread::park_timeout(GATHER);
+            } else {
+                thread::park();
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Record<'_> {
+    fn print_json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"time\":\"");
+        print_time(self.time, out);
+        out.extend_from_slice(b"\",\"request_id\":\"");
+        print_escaped(self.request_id, out);
+        out.extend_from_slice(b"\",\"client\":\"");
+        // Writing to a Vec can't fail.
+        let _ = write!(out, "{}", self.client);
+        out.extend_from_slice(b"\",\"method\":\"");
+        print_escaped(self.verb.as_str(), out);
+        out.extend_from_slice(b"\",\"route\":\"");
+        print_escaped(self.route, out);
+        out.extend_from_slice(b"\",\"rpc\":\"");
+        print_escaped(self.rpc, out);
+        out.extend_from_slice(b"\",\"status\":");
+        print_number(self.status.as_u16().into(), out);
+        out.extend_from_slice(b",\"code\":\"");
+        out.extend_from_slice(self.code.name().as_bytes());
+        out.extend_from_slice(b"\",\"request_bytes\":");
+        print_number(self.request_bytes, out);
+        out.extend_from_slice(b",\"response_bytes\":");
+        print_number(self.response_bytes, out);
+        out.extend_from_slice(b",\"duration_us\":");
+        print_number(micros(self.duration), out);
+        if let Some(upstream) = self.upstream {
+            out.extend_from_slice(b",\"upstream_us\":");
+            print_number(micros(upstream), out);
+        }
+        if let Some(cause) = self.cause {
+            out.extend_from_slice(b",\"cause\":\"");
+            print_escaped(cause, out);
+            out.push(b'"');
+        }
+        out.extend_from_slice(b"}\n");
+    }
+
+    fn print_text(&self, out: &mut Vec<u8>) {
+        print_time(self.time, out);
+        let (status, code, us) = (self.status.as_u16(), self.code.name(), micros(self.duration));
+        let _ = write!(out, " {} {status} {code} {us}us {} ", self.client, self.verb);
+        print_escaped(if self.route.is_empty() { "-" } else { self.route }, out);
+        out.push(b' ');
+        print_escaped(if self.rpc.is_empty() { "-" } else { self.rpc }, out);
+        let _ = write!(out, " in={} out={} id=", self.request_bytes, self.response_bytes);
+        print_escaped(self.request_id, out);
+        if let Some(cause) = self.cause {
+            out.extend_from_slice(b" cause=\"");
+            print_escaped(cause, out);
+            out.push(b'"');
+        }
+        out.push(b'\n');
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn print_number(number: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// The inside of a JSON string: what could end it, or the line, is escaped.
+fn print_escaped(text: &str, out: &mut Vec<u8>) {
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => {
+                out.push(b'\\');
+                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(character));
+            }
+            _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+        }
+    }
+}
+
+/// RFC 3339 in UTC, with milliseconds.
+fn print_time(time: SystemTime, out: &mut Vec<u8>) {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    let mut digits = |number: u64, width: u32, after: u8| {
+        for place in (0..width).rev() {
+            let digit = number / 10_u64.pow(place) % 10;
+            out.push(b'0' + u8::try_from(digit).unwrap_or(0));
+        }
+        out.push(after);
+    };
+    digits(year, 4, b'-');
+    digits(month, 2, b'-');
+    digits(day, 2, b'T');
+    digits(hour, 2, b':');
+    digits(minute, 2, b':');
+    digits(second, 2, b'.');
+    digits(since.subsec_millis().into(), 3, b'Z');
+}
+
+/// Year, month and day of a day since 1970-01-01, in the proleptic Gregorian calendar.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,201 @@
+//! The metrics of the process, in the Prometheus text format.
+//!
+//! Handles are looked up when a configuration loads; a request touches atomics only.
+
+use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
+use std::time::{Duration, SystemTime};
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::status::Code;
+
+/// Upper bounds of the latency buckets, in seconds.
+const LATENCY_BUCKETS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// One method of one service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MethodLabels {
+    service: String,
+    method: String,
+}
+
+/// One method and how its requests ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabels {
+    service: String,
+    method: String,
+    code: Code,
+}
+
+/// How a reload ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    result: &'static str,
+}
+
+impl EncodeLabelValue for Code {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
+        self.name().encode(encoder)
+    }
+}
+
+/// Every metric of the process.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<CodeLabels, Counter>,
+    durations: Family<MethodLabels, Histogram, fn() -> Histogram>,
+    in_flight: Family<MethodLabels, Gauge>,
+    request_bytes: Family<CodeLabels, Counter>,
+    response_bytes: Family<CodeLabels, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
+    reload_failing_since: Gauge<f64, AtomicU64>,
+    /// Connections open now.
+    pub connections: Gauge,
+    /// Values of `x-http-code` that were passed over.
+    pub ignored_status_overrides: Counter,
+    /// Calls that were sent again because the upstream had not begun them.
+    pub resent_calls: Counter,
+    access_log_dropped: Counter,
+}
+
+/// The handles of one method.
+#[derive(Debug)]
+pub struct MethodMetrics {
+    labels: MethodLabels,
+    codes: [OnceLock<CodeMetrics>; Code::ALL.len()],
+    duration: Histogram,
+    /// Requests that are being served now.
+    pub in_flight: Gauge,
+}
+
+#[derive(Debug)]
+struct CodeMetrics {
+    requests: Counter,
+    request_bytes: Counter,
+    response_bytes: Counter,
+}
+
+/// What one request adds.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation {
+    pub code: Code,
+    pub duration: Duration,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// Every metric at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("lockgate"),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(|| Histogram::new(LATENCY_BUCKETS)),
+            in_flight: Family::default(),
+            request_bytes: Family::default(),
+            response_bytes: Family::default(),
+            reloads: Family::default(),
+            reload_failing_since: Gauge::default(),
+            connections: Gauge::default(),
+            ignored_status_overrides: Counter::default(),
+            resent_calls: Counter::default(),
+            access_log_dropped: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("requests", "Requests that were answered", self.requests.clone());
+        let help = "Time from a request's head to the end of its answer";
+        registry.register_with_unit("request_duration", help, Unit::Seconds, self.durations.clone());
+        registry.register("requests_in_flight", "Requests that are being served", self.in_flight.clone());
+        let help = "Bytes of request bodies";
+        registry.register_with_unit("request_body", help, Unit::Bytes, self.request_bytes.clone());
+        let help = "Bytes of response bodies";
+        registry.register_with_unit("response_body", help, Unit::Bytes, self.response_bytes.clone());
+        registry.register("reloads", "Changes of configuration or descriptors, by result", self.reloads.clone());
+        let help = "Unix time since which a changed configuration or descriptor set is refused, 0 if none is";
+        registry.register("reload_failing_since", help, self.reload_failing_since.clone());
+        registry.register("connections", "Client connections that are open", self.connections.clone());
+        let help = "Values of x-http-code outside 2xx and 3xx that were passed over";
+        registry.register("ignored_status_overrides", help, self.ignored_status_overrides.clone());
+        let help = "Calls sent again because the upstream had not begun them";
+        registry.register("resent_calls", help, self.resent_calls.clone());
+        let help = "Access-log lines dropped because the log could not be written fast enough";
+        registry.register("access_log_dropped", help, self.access_log_dropped.clone());
+    }
+
+    /// The handles of one method.
+    #[must_use]
+    pub fn method(&self, service: &str, method: &str) -> MethodMetrics {
+        let labels = MethodLabels { service: service.to_owned(), method: method.to_owned() };
+        MethodMetrics {
+            codes: [const { OnceLock::new() }; Code::ALL.len()],
+            duration: self.durations.get_or_create(&labels).clone(),
+            in_flight: self.in_flight.get_or_create(&labels).clone(),
+            labels,
+        }
+    }
+
+    /// Adds a finished request.
+    pub fn observe(&self, method: &MethodMetrics, observation: &Observation) {
+        method.duration.observe(observation.duration.as_secs_f64());
+        let Some(slot) = method.codes.get(usize::from(observation.code.number())) else { return };
+        let code = slot.get_or_init(|| self.code(&method.labels, observation.code));
+        code.requests.inc();
+        code.request_bytes.inc_by(observation.request_bytes);
+        code.response_bytes.inc_by(observation.response_bytes);
+    }
+
+    fn code(&self, method: &MethodLabels, code: Code) -> CodeMetrics {
+        let labels = CodeLabels { service: method.service.clone(), method: method.method.clone(), code };
+        CodeMetrics {
+            requests: self.requests.get_or_create(&labels).clone(),
+            request_bytes: self.request_bytes.get_or_create(&labels).clone(),
+            response_bytes: self.response_bytes.get_or_create(&labels).clone(),
+        }
+    }
+
+    /// Notes that a reload took effect.
+    pub fn reload_succeeded(&self) {
+        self.reloads.get_or_create(&ReloadLabels { result: "success" }).inc();
+        self.reload_failing_since.set(0.0);
+    }
+
+    /// Notes that a reload was refused at this time; the first refusal in a row is the one that is told.
+    pub fn reload_failed(&self, at: SystemTime) {
+        self.reloads.get_or_create(&ReloadLabels { result: "failure" }).inc();
+        if self.reload_failing_since.get() == 0.0 {
+            let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            self.reload_failing_since.set(since.as_secs_f64());
+        }
+    }
+
+    /// The whole registry as text, with the access log's own count of dropped lines.
+    ///
+    /// # Errors
+    /// Only if a metric can't be formatted.
+    pub fn print(&self, access_log_dropped: u64) -> Result<String, std::fmt::Error> {
+        self.access_log_dropped.inc_by(access_log_dropped.saturating_sub(self.access_log_dropped.get()));
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+}

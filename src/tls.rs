@@ -1,0 +1,79 @@
+//! TLS by rustls with the aws-lc-rs provider: what a client side trusts and shows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+
+/// Why TLS can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("{}: no PEM certificates can be read: {source}", path.display())]
+    Certificates { path: PathBuf, source: rustls::pki_types::pem::Error },
+    #[error("{}: no PEM certificate in it", path.display())]
+    NoCertificate { path: PathBuf },
+    #[error("{}: no PEM private key can be read: {source}", path.display())]
+    Key { path: PathBuf, source: rustls::pki_types::pem::Error },
+    #[error("{}: not a certificate authority that can be trusted: {source}", path.display())]
+    Authority { path: PathBuf, source: rustls::Error },
+    #[error("the system's certificate authorities can't be read: {0}")]
+    System(String),
+    #[error("{}: certificate and key can't be used: {source}", path.display())]
+    Identity { path: PathBuf, source: rustls::Error },
+    #[error("TLS can't be set up: {0}")]
+    Provider(rustls::Error),
+}
+
+/// A client that speaks HTTP/2, trusts the authorities in the PEM file `ca` (`None`: the system's), and shows the
+/// certificate chain and key of `identity`.
+///
+/// # Errors
+/// If a file can't be read or does not hold what it should.
+pub fn client(ca: Option<&Path>, identity: Option<&(PathBuf, PathBuf)>) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Provider)?
+        .with_root_certificates(authorities(ca)?);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some((certificates, key_path)) => {
+            let key = PrivateKeyDer::from_pem_file(key_path)
+                .map_err(|source| TlsError::Key { path: key_path.clone(), source })?;
+            builder
+                .with_client_auth_cert(read_certificates(certificates)?, key)
+                .map_err(|source| TlsError::Identity { path: certificates.clone(), source })?
+        }
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn authorities(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    let Some(path) = ca else {
+        let system = rustls_native_certs::load_native_certs();
+        let (added, _) = roots.add_parsable_certificates(system.certs);
+        if added == 0 {
+            let errors: Vec<_> = system.errors.iter().map(ToString::to_string).collect();
+            return Err(TlsError::System(if errors.is_empty() { "none found".into() } else { errors.join("; ") }));
+        }
+        return Ok(roots);
+    };
+    for certificate in read_certificates(path)? {
+        roots.add(certificate).map_err(|source| TlsError::Authority { path: path.into(), source })?;
+    }
+    Ok(roots)
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect)
+        .map_err(|source| TlsError::Certificates { path: path.into(), source })?;
+    if certificates.is_empty() {
+        return Err(TlsError::NoCertificate { path: path.into() });
+    }
+    Ok(certificates)
+}
