@@ -734,9 +734,12 @@ fn hostile_depth_is_refused_before_the_upstream_is_called() {
     }
 }
 
+/// How a script ends a stream that has begun.
+type Ending = &'static (dyn Fn(&mut h2::SendStream<Bytes>) + Sync);
+
 #[test]
 fn a_stream_that_breaks_off_can_be_told() {
-    let scripts: [(&str, &'static (dyn Fn(&mut h2::SendStream<Bytes>) + Sync)); 5] = [
+    let scripts: [(&str, Ending); 5] = [
         ("reset", &|stream| stream.send_reset(Reason::INTERNAL_ERROR)),
         ("no trailers", &|stream| drop(stream.send_data(Bytes::new(), true))),
         ("no status", &|stream| finish(stream, &[("x-a", "1")])),

@@ -4,7 +4,6 @@
 use std::fmt::Write as _;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::Duration;
 
 use super::PATIENCE;
 
@@ -37,7 +36,6 @@ enum Framing {
 #[derive(Clone, Debug)]
 pub(crate) struct Head {
     pub(crate) status: u16,
-    pub(crate) line: String,
     pub(crate) headers: Vec<(String, String)>,
 }
 
@@ -88,11 +86,6 @@ impl Connection {
         self.send(&chunk);
     }
 
-    /// How long a read waits.
-    pub(crate) fn patience(&mut self, limit: Duration) {
-        self.stream.get_mut().set_read_timeout(Some(limit)).expect("a timeout can be set");
-    }
-
     /// Closes the sending side.
     pub(crate) fn finish(&mut self) {
         let _ = self.stream.get_mut().shutdown(Shutdown::Write);
@@ -125,7 +118,7 @@ impl Connection {
         let line = self.line()?;
         let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
         let status = status.ok_or_else(|| io::Error::other(format!("no status line: {line:?}")))?;
-        let mut head = Head { status, line, headers: Vec::new() };
+        let mut head = Head { status, headers: Vec::new() };
         loop {
             let line = self.line()?;
             if line.is_empty() {

@@ -205,14 +205,3 @@ pub(crate) fn gzip(data: &[u8]) -> Vec<u8> {
     encoder.write_all(data).expect("writing to memory never fails");
     encoder.finish().expect("writing to memory never fails")
 }
-
-/// The messages in a body of gRPC frames.
-pub(crate) fn messages(mut body: &[u8]) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
-    while let Some((head, rest)) = body.split_at_checked(5) {
-        let length = u32::from_be_bytes(head[1..].try_into().expect("four bytes")) as usize;
-        all.push(rest[..length].to_vec());
-        body = &rest[length..];
-    }
-    all
-}
