@@ -35,7 +35,7 @@ fn it_counts_requests_by_method_and_code() {
     gateway.get("/v1/fail/5").expect(404);
     gateway.get("/v1/typed/int32/x").expect(400);
     let metrics = gateway.ask("/metrics").expect(200);
-    assert!(metrics.head.get("content-type").is_some_and(|kind| kind.contains("text/")), "{}", metrics.exchange);
+    assert!(metrics.head.get("content-type").is_some_and(|kind| kind.contains("text")), "{}", metrics.exchange);
     let text = metrics.text().to_owned();
     assert!((count(&gateway, &["requests_total", "Unary"]) - 3.0).abs() < 0.1, "{text}");
     assert!((count(&gateway, &["requests_total", "Fail"]) - 1.0).abs() < 0.1, "{text}");

@@ -287,7 +287,9 @@ impl Outcome<'_> {
                 error["details"].as_array().into_iter().flatten().find(|detail| {
                     detail["@type"].as_str().is_some_and(|name| name.ends_with("/google.rpc.BadRequest"))
                 });
-            let violations = bad_request.and_then(|detail| detail["fieldViolations"].as_array());
+            let violations = bad_request.and_then(|detail| {
+                detail["fieldViolations"].as_array().or_else(|| detail["field_violations"].as_array())
+            });
             let violations = violations.map(Vec::as_slice).unwrap_or_default();
             if !violations.iter().any(|violation| names(violation["field"].as_str().unwrap_or_default(), field)) {
                 self.complain(format!("no BadRequest detail names {field:?}"));

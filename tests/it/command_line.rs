@@ -164,7 +164,7 @@ fn routes_are_a_table() {
     };
     row(&["GET", "/v1/echo/{string_value}", "lockgate.test.v1.Echo", "Unary", "echo"]);
     row(&["DELETE", "/v1/rank/{string_value=**}", "RankTail"]);
-    row(&["POST", "/v1/shelves", ":publish", "Publish"]);
+    row(&["POST", "shelves/*/books/*", ":publish", "Publish"]);
     row(&["GET", "/v9/plain", "Plain"]);
     row(&["POST", "/lockgate.test.v1.Echo/PlainStream"]);
     row(&["REPORT", "/v1/custom/report/{string_value}"]);

@@ -46,7 +46,7 @@ fn live(gateway: &Gateway, target: &str) {
 /// That a change was refused: told, counted, and without effect.
 #[track_caller]
 fn refused(gateway: &Gateway, target: &str, mark: usize) {
-    let log = gateway.process.stderr.find(mark, LIVE, |line| !line.is_empty());
+    let log = gateway.process.stderr.find(mark, LIVE, |line| line.contains("set.binpb"));
     assert!(log.is_some(), "no log line tells it\n{}", gateway.process.output());
     let counted = |gateway: &Gateway| {
         let text = gateway.ask("/metrics").text().to_owned();
@@ -214,8 +214,9 @@ fn many_requests_notice_nothing() {
     let mut connection = gateway.connect();
     for target in ["/v1/pong", "/v1/pung"] {
         folder.replace("set.binpb", moved(target));
-        while gateway.get(target).status() != 200 {
+        gateway.within(LIVE, target, |gateway| {
             connection.call(&Request::new("GET /v1/echo/a")).expect(200);
-        }
+            gateway.get(target).status() == 200
+        });
     }
 }

@@ -211,17 +211,18 @@ fn no_function_is_too_long() {
 fn pure_modules_touch_nothing() {
     let forbidden = [
         "tokio",
+        "hyper::",
         "std::time::Instant",
-        "std::time::SystemTime",
         "Instant::now",
-        "SystemTime::now",
-        "std::net",
+        "SystemTime",
         "std::fs",
         "std::env",
         "std::process",
         "std::thread",
-        "hyper::",
-        "h2::",
+        "TcpStream",
+        "TcpListener",
+        "UdpSocket",
+        "ToSocketAddrs",
     ];
     let mut complaints = Vec::new();
     for source in sources().into_iter().filter(|source| !source.is_test()) {
@@ -277,7 +278,7 @@ fn nothing_is_left_open() {
     for folder in ["src", "tests", "examples", "benches"] {
         for source in sources_in(folder) {
             for (at, line) in source.text.lines().enumerate() {
-                let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("#[ign", "ore")];
+                let marks = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("#[ign", "ore")];
                 if marks.iter().any(|mark| line.contains(mark)) {
                     complaints.push(format!("{folder}/{}:{}: {}", source.name, at + 1, line.trim()));
                 }
