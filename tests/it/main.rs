@@ -1,0 +1,26 @@
+//! The one integration binary: the gateway as a process, between clients that normalise nothing and real backends.
+//!
+//! What a request means is told as data in `tests/cases/` (see its README) and run by [`cases`]; what needs time,
+//! streams or signals is told here, one module a topic.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test, and what it stands on, fails by panicking"
+)]
+
+mod access_log;
+mod admin;
+mod bodies;
+mod cases;
+mod command_line;
+mod demo;
+mod lifecycle;
+mod odd;
+mod reflection;
+mod reload;
+mod selftest;
+mod streams;
+mod support;
+mod tidy;
