@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use self::load::{Environment, load};
+use self::sources::Fingerprint;
 use crate::admin::{self, Health};
 use crate::config::Config;
 use crate::gateway::{Current, Gateway, Problem};
@@ -68,6 +69,8 @@ pub async fn run_on(config: Config, reread: Reread) -> Result<(), AppError> {
         metrics: Arc::new(Metrics::new()),
         access_log: AccessLog::start(config.access_log, workers),
     };
+    // Before the files are read: what changes from now on is a change.
+    let seen = Fingerprint::take(&config);
     let gateway = Arc::new(load(&config, &environment, None, &[]).map_err(AppError::Problems)?);
     announce(&gateway);
     let current: Current = Arc::new(ArcSwap::new(gateway));
@@ -103,6 +106,7 @@ pub async fn run_on(config: Config, reread: Reread) -> Result<(), AppError> {
         environment: environment.clone(),
         current: current.clone(),
         health: health.clone(),
+        loaded: seen,
     };
     let reloading = thread::Builder::new().name("reload".into()).spawn(move || reloading.run(&inbox))?;
     let serving_admin = admin.map(|listener| {

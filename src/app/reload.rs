@@ -36,14 +36,15 @@ pub(super) struct Reload {
     pub(super) environment: Environment,
     pub(super) current: Current,
     pub(super) health: Arc<Health>,
+    /// The files as they were before they were loaded.
+    pub(super) loaded: Fingerprint,
 }
 
 impl Reload {
     /// Runs until it is told to stop.
     pub(super) fn run(mut self, inbox: &Receiver<Event>) {
         let mut reflected: Vec<SourceSet> = Vec::new();
-        let mut loaded = Fingerprint::take(&self.config);
-        let mut seen = loaded.clone();
+        let mut seen = self.loaded.clone();
         loop {
             let told = match inbox.recv_timeout(LOOK_EVERY) {
                 Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -56,8 +57,8 @@ impl Reload {
             };
             let now = Fingerprint::take(&self.config);
             let settled = now == std::mem::replace(&mut seen, now.clone());
-            if told || (settled && now != loaded) {
-                loaded = now;
+            if told || (settled && now != self.loaded) {
+                self.loaded = now;
                 self.reload(&reflected);
             }
         }

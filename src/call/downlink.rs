@@ -16,7 +16,7 @@ use tokio::time::{Instant, Sleep};
 use super::body::{Body, CutShort};
 use super::endpoint::{DEFAULT_CONTENT_TYPE, Endpoint, ResponseForm};
 use super::uplink::Uplink;
-use super::{Request, ResponseHead, call_head, deadline_exceeded, incoming, unary};
+use super::{Request, ResponseHead, by_deadline, call_head, deadline_exceeded, incoming, unary};
 use crate::protocol::compression::MessageCoding;
 use crate::protocol::end;
 use crate::protocol::envelope::{Deframer, Message};
@@ -75,6 +75,7 @@ pub(super) async fn respond(stream: Stream<'_>) -> Result<Response<Body>, Status
         raw: None,
         deadline: deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into()))),
         keep_alive: None,
+        until: deadline,
         failure: None,
     };
     let content_type = match &downlink.form {
@@ -134,9 +135,13 @@ enum Phase {
     Ended,
     /// Nothing follows what is in `out`.
     Done,
-    /// What is in `out` is followed by a cut, so that the client can tell.
-    Cut,
+    /// What is in `out` is followed by a cut, so that the client can tell, after so many more polls.
+    Cut { pauses: u8 },
 }
+
+/// How often a body waits before it cuts its connection or stream. The server writes what it was given when a body has
+/// nothing more for the moment; cut at once, what went before, the head included, would be lost.
+const PAUSES_BEFORE_CUT: u8 = 3;
 
 /// The body of the answer.
 pub struct Downlink {
@@ -153,6 +158,8 @@ pub struct Downlink {
     raw: Option<Bytes>,
     deadline: Option<Pin<Box<Sleep>>>,
     keep_alive: Option<Pin<Box<Sleep>>>,
+    /// When the call must be over.
+    until: Option<std::time::Instant>,
     failure: Option<Status>,
 }
 
@@ -164,7 +171,7 @@ impl Downlink {
 
     /// Whether it came to its end, well or not.
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Done | Phase::Cut) && self.out.is_empty()
+        matches!(self.phase, Phase::Done | Phase::Cut { .. }) && self.out.is_empty()
     }
 
     /// Waits for the first message of a raw stream, which brings the content type.
@@ -312,7 +319,7 @@ impl Downlink {
                 self.phase = Phase::Done;
                 Poll::Ready(Ok(()))
             }
-            Phase::Done | Phase::Cut => Poll::Ready(Ok(())),
+            Phase::Done | Phase::Cut { .. } => Poll::Ready(Ok(())),
         }
     }
 
@@ -339,7 +346,7 @@ impl Downlink {
                 sse::write_error(&status, &mut print, &mut self.out);
                 Phase::Done
             }
-            Form::Array(_) | Form::Raw => Phase::Cut,
+            Form::Array(_) | Form::Raw => Phase::Cut { pauses: PAUSES_BEFORE_CUT },
         };
         self.failure = Some(status);
     }
@@ -367,16 +374,21 @@ impl http_body::Body for Downlink {
             }
             match this.phase {
                 Phase::Done if this.out.is_empty() => return Poll::Ready(None),
-                Phase::Cut if this.out.is_empty() => {
+                Phase::Cut { pauses: 1.. } if this.out.is_empty() => {
+                    this.pause_before_cut();
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Phase::Cut { .. } if this.out.is_empty() => {
                     return Poll::Ready(Some(Err(CutShort("the call failed after its head".into()))));
                 }
                 _ if this.out.len() >= MAX_CHUNK_BYTES => return Poll::Ready(Some(Ok(this.hand_on()))),
-                Phase::Done | Phase::Cut => return Poll::Ready(Some(Ok(this.hand_on()))),
+                Phase::Done | Phase::Cut { .. } => return Poll::Ready(Some(Ok(this.hand_on()))),
                 Phase::Messages | Phase::Trailers | Phase::Ended => {}
             }
             match this.poll_step(context) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(status)) => this.fail(status),
+                Poll::Ready(Err(status)) => this.fail(by_deadline(status, this.until)),
                 Poll::Pending => {
                     this.poll_keep_alive(context);
                     if this.out.is_empty() {
@@ -390,6 +402,12 @@ impl http_body::Body for Downlink {
 }
 
 impl Downlink {
+    fn pause_before_cut(&mut self) {
+        if let Phase::Cut { pauses } = &mut self.phase {
+            *pauses = pauses.saturating_sub(1);
+        }
+    }
+
     /// What was printed so far, as one frame.
     fn hand_on(&mut self) -> Frame<Bytes> {
         let capacity = self.out.len();

@@ -63,13 +63,22 @@ pub async fn answer(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Result<Re
             CallKind::BidiStream => uplink::answer_stream(endpoint, request).await,
         }
     };
-    match deadline {
-        None => answering.await,
-        Some(deadline) => {
-            tokio::time::timeout_at(deadline.into(), answering).await.unwrap_or_else(|_| Err(deadline_exceeded()))
-        }
+    let Some(until) = deadline else { return answering.await };
+    let answered = tokio::time::timeout_at(until.into(), answering).await;
+    answered.unwrap_or_else(|_| Err(deadline_exceeded())).map_err(|status| by_deadline(status, deadline))
+}
+
+/// An upstream that is told the deadline may cancel the call by it a moment before it is over here.
+fn by_deadline(status: Status, deadline: Option<Instant>) -> Status {
+    let is_over = |deadline: Instant| deadline.saturating_duration_since(Instant::now()) < DEADLINE_SLACK;
+    match status.code() {
+        Code::Cancelled if status.blame() == Blame::Upstream && deadline.is_some_and(is_over) => deadline_exceeded(),
+        _ => status,
     }
 }
+
+/// How much earlier than here a deadline may be over upstream: it travels rounded down.
+const DEADLINE_SLACK: Duration = Duration::from_millis(20);
 
 fn deadline_exceeded() -> Status {
     Status::new(Code::DeadlineExceeded, Blame::Upstream, "the call took longer than its deadline allows")

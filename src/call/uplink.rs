@@ -44,7 +44,7 @@ pub(super) async fn answer_once(endpoint: &Arc<Endpoint>, request: Request<'_>) 
     let head = call_head(endpoint, request.metadata, request.deadline)?;
     request.progress.begin_upstream();
     let (stream, answer) = endpoint.upstream.open(request.worker, &head).await?.split();
-    let mut uplink = Some(send_all(endpoint.clone(), source, opening, stream).boxed());
+    let mut uplink = Some(send_all(endpoint.clone(), source, opening, Unfinished::new(stream)).boxed());
     let (response, answer) = alongside(&mut uplink, answer).await?;
     alongside(&mut uplink, unary::finish(endpoint, &response, answer, request.progress)).await
 }
@@ -61,7 +61,7 @@ pub(super) async fn answer_stream(endpoint: &Arc<Endpoint>, request: Request<'_>
     let head = call_head(endpoint, request.metadata, request.deadline)?;
     request.progress.begin_upstream();
     let (stream, answer) = endpoint.upstream.open(request.worker, &head).await?.split();
-    let mut uplink = Some(send_all(endpoint.clone(), source, Opening::Unread(first), stream).boxed());
+    let mut uplink = Some(send_all(endpoint.clone(), source, Opening::Unread(first), Unfinished::new(stream)).boxed());
     let (response, answer) = alongside(&mut uplink, answer).await?;
     let deadline = request.deadline;
     downlink::respond(Stream { endpoint, response, answer, format, uplink, deadline }).await
@@ -104,36 +104,77 @@ enum Opening {
     Unread(First),
 }
 
-/// Sends every message, then the end; resets the stream if the request fails before its end.
+/// Sends every message, then the end.
 async fn send_all(
     endpoint: Arc<Endpoint>,
     mut source: Source,
     opening: Opening,
-    mut stream: SendStream<Bytes>,
+    mut stream: Unfinished,
 ) -> Result<(), Status> {
-    let sent = send_messages(&endpoint, &mut source, opening, &mut stream).await;
-    match &sent {
-        // Fails only if the upstream has ended the call: its answer says why.
-        Ok(()) => drop(stream.send_data(Bytes::new(), true)),
-        Err(_) => stream.send_reset(Reason::CANCEL),
+    send_messages(&endpoint, &mut source, opening, &mut stream).await?;
+    stream.end();
+    Ok(())
+}
+
+/// The request's stream. Unless it is ended it is reset, with a reason that no server takes for an end: some take
+/// CANCEL for one.
+struct Unfinished(Option<SendStream<Bytes>>);
+
+impl Unfinished {
+    fn new(stream: SendStream<Bytes>) -> Self {
+        Self(Some(stream))
     }
-    sent
+
+    fn end(mut self) {
+        if let Some(mut stream) = self.0.take() {
+            // Fails only if the upstream has ended the call: its answer says why.
+            drop(stream.send_data(Bytes::new(), true));
+        }
+    }
+
+    /// Sends one framed message as the upstream makes room; false if the upstream wants no more.
+    async fn send(&mut self, mut framed: Bytes) -> Result<bool, Status> {
+        let Some(stream) = &mut self.0 else { return Ok(false) };
+        while !framed.is_empty() {
+            stream.reserve_capacity(framed.len());
+            let capacity = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
+            match capacity {
+                // The upstream ended the call: its answer says why.
+                None | Some(Err(_)) => return Ok(false),
+                Some(Ok(room)) => {
+                    let part = framed.split_to(room.min(framed.len()));
+                    if !part.is_empty() {
+                        stream.send_data(part, false).map_err(stream_failure)?;
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if let Some(stream) = &mut self.0 {
+            stream.send_reset(Reason::INTERNAL_ERROR);
+        }
+    }
 }
 
 async fn send_messages(
     endpoint: &Endpoint,
     source: &mut Source,
     opening: Opening,
-    stream: &mut SendStream<Bytes>,
+    stream: &mut Unfinished,
 ) -> Result<(), Status> {
     let first = match opening {
         Opening::Bound(first) => first,
         Opening::Unread(first) => source.first(endpoint, first).await?,
     };
     let Some(first) = first else { return Ok(()) };
-    let mut wanted = send(stream, first).await?;
+    let mut wanted = stream.send(first).await?;
     while wanted && let Some(content) = source.next().await? {
-        wanted = send(stream, bind_next(endpoint, &content)?).await?;
+        wanted = stream.send(bind_next(endpoint, &content)?).await?;
     }
     Ok(())
 }
@@ -155,25 +196,6 @@ fn bind_next(endpoint: &Endpoint, content: &Content) -> Result<Bytes, Status> {
         }
         Content::Nothing | Content::Form(_) => unary::frame(unary::frame_buffer(0)),
     }
-}
-
-/// Sends one framed message as the upstream makes room; false if the upstream wants no more.
-async fn send(stream: &mut SendStream<Bytes>, mut framed: Bytes) -> Result<bool, Status> {
-    while !framed.is_empty() {
-        stream.reserve_capacity(framed.len());
-        let capacity = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
-        match capacity {
-            // The upstream ended the call: its answer says why.
-            None | Some(Err(_)) => return Ok(false),
-            Some(Ok(room)) => {
-                let part = framed.split_to(room.min(framed.len()));
-                if !part.is_empty() {
-                    stream.send_data(part, false).map_err(stream_failure)?;
-                }
-            }
-        }
-    }
-    Ok(true)
 }
 
 /// The client's messages, one after the other.
