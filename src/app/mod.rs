@@ -7,6 +7,7 @@ mod reload;
 mod sources;
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 pub use self::load::{Environment, load};
+use self::reload::Reload;
 use self::sources::Fingerprint;
 use crate::admin::{self, Health};
 use crate::config::Config;
@@ -34,7 +36,7 @@ pub enum AppError {
     #[error(transparent)]
     Bind(#[from] crate::server::BindError),
     #[error("the admin server can't listen on {address}: {source}")]
-    Admin { address: std::net::SocketAddr, source: io::Error },
+    Admin { address: SocketAddr, source: io::Error },
     #[error("the process can't be set up: {0}")]
     Setup(#[from] io::Error),
     #[error("there is no listener: nothing could call this gateway")]
@@ -55,14 +57,19 @@ pub type Reread = Box<dyn Fn() -> Result<Config, Vec<Problem>> + Send>;
 pub fn run(config: Config, reread: Reread) -> Result<(), AppError> {
     let control =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("control").enable_all().build()?;
-    control.block_on(run_on(config, reread))
+    control.block_on(run_on(config, reread, |_| String::new()))
 }
 
-/// The same on the runtime that the caller keeps for what is not proxied.
+/// The same on the runtime that the caller keeps for what is not proxied. `introduce` is told where the first listener
+/// is, and what it says is printed before the line that tells where the process listens.
 ///
 /// # Errors
 /// If the configuration can't be served as it stands.
-pub async fn run_on(config: Config, reread: Reread) -> Result<(), AppError> {
+pub async fn run_on(
+    config: Config,
+    reread: Reread,
+    introduce: impl FnOnce(Option<SocketAddr>) -> String,
+) -> Result<(), AppError> {
     let workers = config.runtime.workers;
     let environment = Environment {
         workers,
@@ -76,31 +83,15 @@ pub async fn run_on(config: Config, reread: Reread) -> Result<(), AppError> {
     let current: Current = Arc::new(ArcSwap::new(gateway));
     let health = Arc::new(Health::default());
     let (drainer, drain) = drain::channel();
+    let mut doors = Doors::open(&config).await?;
+    let mut signals = Signals::listen()?;
 
-    let mut listeners = Vec::new();
-    for listener in &config.listeners {
-        listeners.push(Bound::open(listener, workers)?);
-    }
-    if listeners.is_empty() {
-        return Err(AppError::NoListener);
-    }
-    let described: Vec<_> = listeners.iter().map(Bound::describe).collect();
-    let admin = match config.admin {
-        None => None,
-        Some(address) => {
-            let bound = TcpListener::bind(address).await;
-            Some(bound.map_err(|source| AppError::Admin { address, source })?)
-        }
-    };
-    let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-
-    let threads = start_workers(&mut listeners, workers, (&current, &drain, &environment))?;
+    let threads = start_workers(&mut doors.listeners, workers, (&current, &drain, &environment))?;
     let (events, inbox) = mpsc::channel();
     reflection::start(&config, &current, workers, &events);
     let runtime = config.runtime.clone();
-    let reloading = reload::Reload {
+    let introduction = introduce(doors.first());
+    let reloading = Reload {
         config,
         reread,
         environment: environment.clone(),
@@ -108,32 +99,85 @@ pub async fn run_on(config: Config, reread: Reread) -> Result<(), AppError> {
         health: health.clone(),
         loaded: seen,
     };
-    let reloading = thread::Builder::new().name("reload".into()).spawn(move || reloading.run(&inbox))?;
-    let serving_admin = admin.map(|listener| {
+    // It sees the stop, or is at work on a reload that no longer matters: the process does not wait for it.
+    thread::Builder::new().name("reload".into()).spawn(move || reloading.run(&inbox))?;
+    let admin = doors.admin.take().map(|listener| {
         let (metrics, access_log) = (environment.metrics.clone(), environment.access_log.clone());
-        let state = admin::State { health: health.clone(), current: current.clone(), metrics, access_log };
+        let state = admin::State { health: health.clone(), current, metrics, access_log };
         tokio::spawn(admin::serve(listener, state))
     });
 
     health.set_ready(true);
-    tell(&described, admin_address)?;
-    wait_for_signal(&mut terminate, &mut interrupt).await;
+    tell(&format!("{introduction}{}\n", doors.described))?;
+    signals.next().await;
 
     health.set_ready(false);
     let ended = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
     tokio::select! {
         () = drain_all(&drainer, &runtime, ended) => {}
-        () = wait_for_signal(&mut terminate, &mut interrupt) => drainer.advance(Phase::Cut),
+        () = signals.next() => drainer.advance(Phase::Cut),
     }
-    // The reload thread sees the stop, or is at work on a reload that no longer matters.
+    // Fails only if the thread has ended by itself.
     let _ = events.send(reload::Event::Stop);
-    drop(reloading);
-    if let Some(serving_admin) = serving_admin {
-        serving_admin.abort();
+    if let Some(admin) = admin {
+        admin.abort();
     }
     environment.access_log.stop();
-    drop(listeners);
     Ok(())
+}
+
+/// The sockets of a process, open.
+struct Doors {
+    listeners: Vec<Bound>,
+    admin: Option<TcpListener>,
+    /// Where they are, for people.
+    described: String,
+}
+
+impl Doors {
+    async fn open(config: &Config) -> Result<Self, AppError> {
+        let mut listeners = Vec::new();
+        for listener in &config.listeners {
+            listeners.push(Bound::open(listener, config.runtime.workers)?);
+        }
+        if listeners.is_empty() {
+            return Err(AppError::NoListener);
+        }
+        let described: Vec<_> = listeners.iter().map(Bound::describe).collect();
+        let mut described = format!("listening on {}", described.join(", "));
+        let mut admin = None;
+        if let Some(address) = config.admin {
+            let bound = TcpListener::bind(address).await;
+            let bound = bound.map_err(|source| AppError::Admin { address, source })?;
+            described.push_str(&format!(", admin on http://{}", bound.local_addr()?));
+            admin = Some(bound);
+        }
+        Ok(Self { listeners, admin, described })
+    }
+
+    /// Where the first of the listeners is that has an address.
+    fn first(&self) -> Option<SocketAddr> {
+        self.listeners.iter().find_map(Bound::local_addr)
+    }
+}
+
+/// The signals that end a process.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// What a newly loaded gateway serves, and how openly.
@@ -146,22 +190,11 @@ fn announce(gateway: &Gateway) {
     tracing::warn!("no authentication is configured: whoever reaches a listener may call every method");
 }
 
-/// The line that tells where the process listens.
-fn tell(listeners: &[String], admin: Option<std::net::SocketAddr>) -> io::Result<()> {
-    let mut line = format!("listening on {}", listeners.join(", "));
-    if let Some(admin) = admin {
-        line.push_str(&format!(", admin on http://{admin}"));
-    }
+/// Says something on standard output at once.
+fn tell(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{line}")?;
+    out.write_all(text.as_bytes())?;
     out.flush()
-}
-
-async fn wait_for_signal(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
 }
 
 /// Goes from serving to the end: a grace for load balancers to notice, the drain, and the cut.
@@ -188,7 +221,7 @@ fn start_workers(
     for index in 0..workers {
         let mut sockets = Vec::with_capacity(listeners.len());
         for listener in &mut *listeners {
-            sockets.extend(listener.take()?);
+            sockets.extend(listener.take());
         }
         let (current, drain, connections) = (current.clone(), drain.clone(), environment.metrics.connections.clone());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,14 +1,15 @@
 //! `lockgate demo`: the embedded shop behind the gateway, on the same path that `serve` takes.
 
+use std::net::SocketAddr;
+
 use clap::Args;
 use tokio::runtime::Runtime;
 
-use super::{Failure, Logging, print, report};
+use super::{Failure, Logging, report};
 use crate::app;
 use crate::config::Config;
 use crate::config::flags::Flags;
 use crate::demo::{self, Shop};
-use crate::server;
 
 #[derive(Args, Debug)]
 #[command(
@@ -36,9 +37,8 @@ pub(super) fn run(arguments: &Arguments, logging: &Logging) -> Result<(), Failur
     runtime.block_on(async {
         let shop = Shop::start().await?;
         let config = config(arguments, &shop, logging)?;
-        print(&introduction(&config))?;
         let again = config.clone();
-        let served = app::run_on(config, Box::new(move || Ok(again.clone()))).await;
+        let served = app::run_on(config, Box::new(move || Ok(again.clone())), introduction).await;
         shop.stop().await;
         served.map_err(|error| failed(error.to_string()))
     })
@@ -57,12 +57,8 @@ fn config(arguments: &Arguments, shop: &Shop, logging: &Logging) -> Result<Confi
 }
 
 /// What the shop is, and requests to paste.
-fn introduction(config: &Config) -> String {
+fn introduction(listen: Option<SocketAddr>) -> String {
     let mut text = "A small shop: three gRPC services in this process, served as REST. Try:\n".to_owned();
-    let listen = config.listeners.iter().find_map(|listener| match listener.address {
-        server::config::Address::Tcp(address) => Some(address),
-        server::config::Address::Unix(_) => None,
-    });
     for request in listen.map(demo::requests).unwrap_or_default() {
         text.push_str(&format!("\n# {}\n{}\n", request.title, request.curl));
     }

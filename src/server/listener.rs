@@ -34,6 +34,7 @@ pub struct Bound {
     sockets: Vec<Raw>,
     /// Where it listens, as it is told.
     shown: String,
+    local: Option<SocketAddr>,
     /// Connections that are open, over all workers.
     open: Arc<AtomicUsize>,
     /// Removed once the listener is gone.
@@ -79,20 +80,20 @@ impl Bound {
             let name = config.name.clone();
             move |source| BindError { name, address, source }
         };
-        let (sockets, shown, unix) = match &config.address {
+        let (sockets, shown, local, unix) = match &config.address {
             Address::Tcp(address) => {
                 let sockets = bind_tcp(*address, workers).map_err(failed(address.to_string()))?;
                 let local = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(*address);
-                (sockets.into_iter().map(Raw::Tcp).collect(), format!("http://{local}"), None)
+                (sockets.into_iter().map(Raw::Tcp).collect(), format!("http://{local}"), Some(local), None)
             }
             Address::Unix(path) => {
                 let sockets = bind_unix(path, workers).map_err(failed(path.display().to_string()))?;
                 let shown = format!("unix:{}", path.display());
-                (sockets.into_iter().map(Raw::Unix).collect(), shown, Some(path.clone()))
+                (sockets.into_iter().map(Raw::Unix).collect(), shown, None, Some(path.clone()))
             }
         };
         let limits = config.limits.clone();
-        Ok(Self { name: config.name.clone(), limits, sockets, shown, open: Arc::default(), unix })
+        Ok(Self { name: config.name.clone(), limits, sockets, shown, local, open: Arc::default(), unix })
     }
 
     /// Where it listens and its name, for people.
@@ -101,17 +102,20 @@ impl Bound {
         format!("{} ({})", self.shown, self.name)
     }
 
-    /// Takes the socket of one worker out; to be called on the worker's own runtime.
-    ///
-    /// # Errors
-    /// If the runtime can't take the socket in.
-    pub fn take(&mut self) -> io::Result<Option<Unregistered>> {
-        Ok(self.sockets.pop().map(|raw| Unregistered {
+    /// Where it listens, if that is an address.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// Takes the socket of one worker out.
+    pub fn take(&mut self) -> Option<Unregistered> {
+        self.sockets.pop().map(|raw| Unregistered {
             raw,
             limits: self.limits.clone(),
             open: self.open.clone(),
             name: self.name.clone(),
-        }))
+        })
     }
 }
 
