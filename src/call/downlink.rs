@@ -35,9 +35,9 @@ pub(super) async fn answer(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Re
     let content =
         incoming::read_whole(endpoint, request.headers, request.body, (request.limits, request.progress)).await?;
     let message = unary::bind(endpoint, request.captures, request.query, &content)?;
-    let head = call_head(endpoint, request.metadata, request.deadline)?;
+    let head = || call_head(endpoint, request.metadata, request.deadline);
     request.progress.begin_upstream();
-    let (response, answer) = endpoint.upstream.exchange(request.worker, &head, message).await?;
+    let (response, answer) = endpoint.upstream.exchange(request.worker, head, message).await?;
     respond(Stream { endpoint, response, answer, format, uplink: None, deadline: request.deadline }).await
 }
 

@@ -40,14 +40,17 @@ pub struct Request<'a> {
     /// The raw query.
     pub query: Option<&'a str>,
     pub headers: &'a HeaderMap,
-    /// What the upstream is told beside the messages.
-    pub metadata: HeaderMap,
+    /// Makes what the upstream is told beside the messages.
+    pub metadata: &'a Metadata<'a>,
     pub body: Incoming,
     /// When the call must be over.
     pub deadline: Option<Instant>,
     pub limits: BodyLimits,
     pub progress: &'a Arc<Progress>,
 }
+
+/// Makes a call's metadata; anew for a call that is sent again.
+pub type Metadata<'a> = dyn Fn() -> Result<HeaderMap, Status> + Sync + 'a;
 
 /// Serves one request at its endpoint.
 ///
@@ -58,9 +61,10 @@ pub async fn answer(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Result<Re
     let answering = async {
         match endpoint.kind {
             CallKind::Unary => unary::answer(endpoint, request).await,
-            CallKind::ServerStream => downlink::answer(endpoint, request).await,
-            CallKind::ClientStream => uplink::answer_once(endpoint, request).await,
-            CallKind::BidiStream => uplink::answer_stream(endpoint, request).await,
+            // Boxed, so that what streams need does not make every unary call's future large.
+            CallKind::ServerStream => Box::pin(downlink::answer(endpoint, request)).await,
+            CallKind::ClientStream => Box::pin(uplink::answer_once(endpoint, request)).await,
+            CallKind::BidiStream => Box::pin(uplink::answer_stream(endpoint, request)).await,
         }
     };
     let Some(until) = deadline else { return answering.await };
@@ -85,7 +89,12 @@ fn deadline_exceeded() -> Status {
 }
 
 /// The head of the upstream's request; the deadline goes along as the time that remains.
-fn call_head(endpoint: &Endpoint, mut metadata: HeaderMap, deadline: Option<Instant>) -> Result<CallHead, Status> {
+fn call_head(
+    endpoint: &Endpoint,
+    metadata: &Metadata<'_>,
+    deadline: Option<Instant>,
+) -> Result<CallHead, Status> {
+    let mut metadata = metadata()?;
     if let Some(deadline) = deadline {
         let remaining = deadline.saturating_duration_since(Instant::now());
         if remaining == Duration::ZERO {

@@ -28,9 +28,9 @@ pub(super) async fn answer(endpoint: &Endpoint, request: Request<'_>) -> Result<
     let content =
         incoming::read_whole(endpoint, request.headers, request.body, (request.limits, request.progress)).await?;
     let message = bind(endpoint, request.captures, request.query, &content)?;
-    let head = call_head(endpoint, request.metadata, request.deadline)?;
+    let head = || call_head(endpoint, request.metadata, request.deadline);
     request.progress.begin_upstream();
-    let (response, answer) = endpoint.upstream.exchange(request.worker, &head, message).await?;
+    let (response, answer) = endpoint.upstream.exchange(request.worker, head, message).await?;
     finish(endpoint, &response, answer, request.progress).await
 }
 

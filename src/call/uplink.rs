@@ -41,9 +41,9 @@ pub(super) async fn answer_once(endpoint: &Arc<Endpoint>, request: Request<'_>) 
     // The upstream is not called before the first message is known to be good.
     let first = First { captures: Captures::clone(request.captures), query: request.query.map(ToOwned::to_owned) };
     let opening = Opening::Bound(source.first(endpoint, first).await?);
-    let head = call_head(endpoint, request.metadata, request.deadline)?;
+    let head = || call_head(endpoint, request.metadata, request.deadline);
     request.progress.begin_upstream();
-    let (stream, answer) = endpoint.upstream.open(request.worker, &head).await?.split();
+    let (stream, answer) = endpoint.upstream.open(request.worker, head).await?.split();
     let mut uplink = Some(send_all(endpoint.clone(), source, opening, Unfinished::new(stream)).boxed());
     let (response, answer) = alongside(&mut uplink, answer).await?;
     alongside(&mut uplink, unary::finish(endpoint, &response, answer, request.progress)).await
@@ -58,9 +58,9 @@ pub(super) async fn answer_stream(endpoint: &Arc<Endpoint>, request: Request<'_>
     }
     let first = First { captures: Captures::clone(request.captures), query: request.query.map(ToOwned::to_owned) };
     // The upstream may speak first, so it is called before the client has sent anything.
-    let head = call_head(endpoint, request.metadata, request.deadline)?;
+    let head = || call_head(endpoint, request.metadata, request.deadline);
     request.progress.begin_upstream();
-    let (stream, answer) = endpoint.upstream.open(request.worker, &head).await?.split();
+    let (stream, answer) = endpoint.upstream.open(request.worker, head).await?.split();
     let mut uplink = Some(send_all(endpoint.clone(), source, Opening::Unread(first), Unfinished::new(stream)).boxed());
     let (response, answer) = alongside(&mut uplink, answer).await?;
     let deadline = request.deadline;

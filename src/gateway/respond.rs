@@ -85,12 +85,13 @@ async fn call_endpoint(
     (head, body, captures): (&Parts, Incoming, &Captures),
 ) -> Result<Response<Body>, Status> {
     let timeout = deadline::timeout(&head.headers, endpoint.timeout())?;
+    let metadata = || metadata(connection, account, endpoint, head);
     let request = call::Request {
         worker: connection.worker,
         captures,
         query: head.uri.query(),
         headers: &head.headers,
-        metadata: metadata(connection, account, endpoint, head)?,
+        metadata: &metadata,
         body,
         deadline: timeout.and_then(|timeout| account.progress.start.checked_add(timeout)),
         limits: connection.limits,

@@ -19,6 +19,10 @@ const MAX_CONNECT_DIGITS: usize = 10;
 /// The largest number that `grpc-timeout` can carry.
 const MAX_GRPC_VALUE: u128 = 99_999_999;
 
+/// In nanoseconds.
+const MILLISECOND: u128 = 1_000_000;
+/// In nanoseconds.
+const SECOND: u128 = 1_000_000_000;
 /// Units of `grpc-timeout`, the finest first, with their length in nanoseconds.
 const UNITS: [(u8, u128); 6] = [
     (b'n', 1),
@@ -44,11 +48,13 @@ pub fn timeout(headers: &HeaderMap, configured: Option<Duration>) -> Result<Opti
     Ok(shortest)
 }
 
-/// The value of `grpc-timeout` for the time that remains: in the finest unit that it fits, rounded down, never zero.
+/// The value of `grpc-timeout` for the time that remains: rounded down, never zero, in the finest unit that it fits, but
+/// from a second on in milliseconds at the finest, so that calls say the same and header compression can know it.
 #[must_use]
 pub fn grpc_timeout(remaining: Duration) -> HeaderValue {
     let nanos = remaining.as_nanos().max(1);
-    let fits = UNITS.iter().find(|(_, unit)| nanos / unit <= MAX_GRPC_VALUE);
+    let finest = if nanos < SECOND { 1 } else { MILLISECOND };
+    let fits = UNITS.iter().find(|(_, unit)| *unit >= finest && nanos / unit <= MAX_GRPC_VALUE);
     let (unit, value) = match fits {
         Some((letter, unit)) => (*letter, nanos / unit),
         None => (b'H', MAX_GRPC_VALUE),

@@ -95,10 +95,16 @@ pub fn forward(headers: &HeaderMap, forwarding: &Forwarding<'_>, metadata: &mut 
         insert(X_FORWARDED_HOST, &mut buffer, metadata);
     }
 
-    metadata.insert(X_REQUEST_ID, forwarding.request_id.clone());
+    // Of no use to a later call: kept out of the table of HPACK, which would lose for them what is the same each time.
+    let mut request_id = forwarding.request_id.clone();
+    request_id.set_sensitive(true);
+    metadata.insert(X_REQUEST_ID, request_id);
 
     forwarding.trace.write(&mut buffer);
     insert(TRACEPARENT, &mut buffer, metadata);
+    if let Some(traceparent) = metadata.get_mut(TRACEPARENT) {
+        traceparent.set_sensitive(true);
+    }
     if forwarding.trace.origin == Origin::Client {
         for value in headers.get_all(&TRACESTATE) {
             metadata.append(TRACESTATE, value.clone());

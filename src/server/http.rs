@@ -187,12 +187,13 @@ impl Serving {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let serve = self.serve();
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
             .max_header_size(self.limits.header_bytes)
             .max_buf_size(MAX_BUFFER_BYTES.max(self.limits.header_bytes + 1024))
-            .serve_connection(io, service_fn(self.service()));
+            .serve_connection(io, service_fn(|request| serve.request(request)));
         self.drive(connection, |connection| connection.graceful_shutdown()).await;
     }
 
@@ -200,6 +201,7 @@ impl Serving {
     where
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
+        let serve = self.serve();
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.limits.streams)
@@ -211,22 +213,16 @@ impl Serving {
             .max_local_error_reset_streams(MAX_ERROR_RESETS)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIMEOUT)
-            .serve_connection(io, service_fn(self.service()));
+            .serve_connection(io, service_fn(|request| serve.request(request)));
         self.drive(connection, |connection| connection.graceful_shutdown()).await;
     }
 
-    /// What serves the connection's requests, each by the snapshot of its moment.
-    fn service(
-        &self,
-    ) -> impl Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Result<Response<Served>, Infallible>> + Send>> + use<>
-    {
-        let (current, connection) = (self.current.clone(), self.connection.clone());
-        let activity = self.activity.clone();
-        move |request| {
-            activity.begin_request();
-            let ending = Ending(activity.clone());
-            let responding = respond::respond(current.load_full(), connection.clone(), request);
-            Box::pin(async move { Ok(responding.await.map(|body| Served { body, _ending: ending })) })
+    /// Serves one request, by the snapshot of its moment.
+    fn serve(&self) -> Serve {
+        Serve {
+            current: self.current.clone(),
+            connection: self.connection.clone(),
+            activity: self.activity.clone(),
         }
     }
 
@@ -256,6 +252,26 @@ impl Serving {
                 () = cut.reached(Phase::Cut), if draining => return,
             }
         }
+    }
+}
+
+/// Serves the requests of a connection.
+struct Serve {
+    current: Current,
+    connection: Arc<Connection>,
+    activity: Arc<Activity>,
+}
+
+impl Serve {
+    /// Serves one request by the snapshot of its moment.
+    fn request(
+        &self,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Served>, Infallible>> + Send + use<> {
+        self.activity.begin_request();
+        let ending = Ending(self.activity.clone());
+        let responding = respond::respond(self.current.load_full(), self.connection.clone(), request);
+        async move { Ok(responding.await.map(|body| Served { body, _ending: ending })) }
     }
 }
 

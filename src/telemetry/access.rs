@@ -226,6 +226,11 @@ fn print_number(number: u64, out: &mut Vec<u8>) {
 
 /// The inside of a JSON string: what could end it, or the line, is escaped.
 fn print_escaped(text: &str, out: &mut Vec<u8>) {
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if text.as_bytes().iter().all(plain) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
     for character in text.chars() {
         match character {
             '"' | '\\' => {

@@ -125,19 +125,19 @@ impl Upstream {
         &self.config
     }
 
-    /// Sends a whole request and waits for the answer's head.
+    /// Sends a whole request and waits for the answer's head. `head` is made anew if the call is sent again.
     ///
     /// # Errors
     /// UNAVAILABLE if no server can be reached or the connection breaks; by the gRPC table if the stream is reset.
     pub async fn exchange(
         &self,
         worker: usize,
-        head: &CallHead,
+        head: impl Fn() -> Result<CallHead, Status>,
         body: Bytes,
     ) -> Result<(Response<()>, Answer), Status> {
         let mut resent = false;
         loop {
-            let mut call = self.open(worker, head).await?;
+            let mut call = self.open(worker, &head).await?;
             let sent = call.request.send_data(body.clone(), true);
             let answered = match sent {
                 Ok(()) => call.answer().await,
@@ -158,13 +158,21 @@ impl Upstream {
     ///
     /// # Errors
     /// UNAVAILABLE if no server can be reached, or too many calls are in flight.
-    pub async fn open(&self, worker: usize, head: &CallHead) -> Result<Call, Status> {
+    pub async fn open(
+        &self,
+        worker: usize,
+        head: impl Fn() -> Result<CallHead, Status>,
+    ) -> Result<Call, Status> {
         let pool = self.pools.get(worker).or_else(|| self.pools.first()).expect("an upstream has a pool or more");
         let mut retried = false;
         loop {
             let admitted = self.admit()?;
-            let (position, connection) = pool.connection().await.map_err(Status::unavailable)?;
-            let request = self.request(position, head);
+            let (position, connection) = match pool.ready() {
+                Some(ready) => ready,
+                // Boxed: it is rare, and would make every call's future large.
+                None => Box::pin(pool.connection()).await.map_err(Status::unavailable)?,
+            };
+            let request = self.request(position, head()?);
             match connection.begin(request) {
                 Ok((response, request)) => {
                     let guard = Guard { upstream: admitted.pass(), connection: connection.count_call() };
@@ -192,17 +200,17 @@ impl Upstream {
         Ok(admitted)
     }
 
-    fn request(&self, position: usize, head: &CallHead) -> Request<()> {
+    fn request(&self, position: usize, head: CallHead) -> Request<()> {
         let mut parts = Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = self.authorities.get(position).or_else(|| self.authorities.first()).cloned();
-        parts.path_and_query = Some(head.path.clone());
+        parts.path_and_query = Some(head.path);
         let uri = Uri::from_parts(parts).expect("scheme, authority and path make a URI");
         let mut request = Request::new(());
         *request.method_mut() = Method::POST;
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = uri;
-        *request.headers_mut() = head.metadata.clone();
+        *request.headers_mut() = head.metadata;
         request
     }
 }

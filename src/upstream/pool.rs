@@ -42,7 +42,15 @@ impl Pool {
         Self { servers: connectors.iter().map(server).collect(), spread: spread.max(1), next: AtomicUsize::new(0) }
     }
 
-    /// A connection for one call, and the position of its server.
+    /// A connection that is open already, and the position of its server.
+    pub(super) fn ready(&self) -> Option<(usize, Connection)> {
+        let count = self.servers.len();
+        let position = if count == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) % count };
+        let connection = self.servers.get(position)?.lock().pick(self.spread)?;
+        Some((position, connection))
+    }
+
+    /// A connection for one call, opened if need be, and the position of its server.
     pub(super) async fn connection(&self) -> Result<(usize, Connection), Arc<ConnectError>> {
         let count = self.servers.len();
         let first = if count == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) };

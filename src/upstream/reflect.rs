@@ -152,8 +152,8 @@ impl Session {
         let mut metadata = HeaderMap::new();
         metadata.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         metadata.insert(TE, HeaderValue::from_static("trailers"));
-        let head = CallHead { path: PathAndQuery::from_static(path), metadata };
-        let (mut request, answer) = upstream.open(worker, &head).await?.split();
+        let head = || Ok(CallHead { path: PathAndQuery::from_static(path), metadata: metadata.clone() });
+        let (mut request, answer) = upstream.open(worker, head).await?.split();
         // A server may hold its head back until the first message has come.
         let first = MessageRequest::ListServices("*".into());
         send(&mut request, first.clone())?;
