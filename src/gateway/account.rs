@@ -1,6 +1,5 @@
 //! What one request leaves behind: its access-log line and its metrics, however it ends.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -11,6 +10,7 @@ use http::{HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::Gateway;
+use super::respond::Connection;
 use crate::call::body::{Body, CutShort};
 use crate::call::endpoint::Endpoint;
 use crate::call::progress::Progress;
@@ -21,8 +21,7 @@ use crate::telemetry::metrics::{MethodMetrics, Observation};
 /// The account of one request. Dropped before it is closed, the client has left.
 pub(super) struct Account {
     gateway: Arc<Gateway>,
-    worker: usize,
-    client: IpAddr,
+    connection: Arc<Connection>,
     verb: Method,
     time: SystemTime,
     pub(super) request_id: HeaderValue,
@@ -42,14 +41,13 @@ struct End<'a> {
 impl Account {
     pub(super) fn open(
         gateway: &Arc<Gateway>,
-        (worker, client): (usize, IpAddr),
+        connection: &Arc<Connection>,
         verb: &Method,
         request_id: HeaderValue,
     ) -> Self {
         Self {
             gateway: gateway.clone(),
-            worker,
-            client,
+            connection: connection.clone(),
             verb: verb.clone(),
             time: SystemTime::now(),
             request_id,
@@ -95,12 +93,12 @@ impl Account {
         let cause = cause.map(Status::to_string);
         let endpoint = self.endpoint.as_deref();
         self.gateway.access_log.write(
-            self.worker,
+            self.connection.worker,
             &Record {
                 time: self.time,
                 // Only what is visible ASCII is taken for a request id.
                 request_id: self.request_id.to_str().unwrap_or_default(),
-                client: self.client,
+                client: &self.connection.client_text,
                 verb: &self.verb,
                 route: endpoint.map_or("", |endpoint| &endpoint.template),
                 rpc: endpoint.map_or("", |endpoint| endpoint.rpc()),

@@ -2,6 +2,7 @@
 //!
 //! A [`Status`] from any step falls straight to [`failure`]. The order of the steps matters where it is said.
 
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -29,8 +30,15 @@ pub struct Connection {
     pub worker: usize,
     /// The address of the client.
     pub client: IpAddr,
+    /// The same as text.
+    pub client_text: Box<str>,
     pub scheme: Scheme,
     pub limits: BodyLimits,
+}
+
+thread_local! {
+    /// The memory of the last request's captures, for the next request of this thread.
+    static SPARE_CAPTURES: Cell<Captures> = Cell::default();
 }
 
 /// Serves one request. Whatever happens, there is an answer, an access-log line and a count.
@@ -41,7 +49,7 @@ pub async fn respond(
 ) -> Response<Accounted> {
     let (head, body) = request.into_parts();
     let request_id = forwarding::request_id(&head.headers, rand::random());
-    let mut account = Account::open(&gateway, (connection.worker, connection.client), &head.method, request_id);
+    let mut account = Account::open(&gateway, &connection, &head.method, request_id);
     let served = serve(&gateway, &connection, &mut account, (&head, body)).await;
     let (mut response, failure) = match served.outcome {
         Ok(response) => (response, None),
@@ -68,13 +76,14 @@ async fn serve(
     account: &mut Account,
     (head, body): (&Parts, Incoming),
 ) -> Served {
-    let mut captures = Captures::new();
+    let mut captures = SPARE_CAPTURES.take();
     let endpoint = match gateway.find(&head.method, head.uri.path(), &mut captures) {
         Ok(endpoint) => endpoint.clone(),
         Err(miss) => return Served { endpoint: None, outcome: missed(&head.method, miss) },
     };
     account.found(&endpoint);
     let outcome = call_endpoint(connection, account, &endpoint, (head, body, &captures)).await;
+    SPARE_CAPTURES.set(captures);
     Served { endpoint: Some(endpoint), outcome }
 }
 

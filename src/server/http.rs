@@ -99,6 +99,7 @@ impl Server {
         let connection = Connection {
             worker: self.worker,
             client: accepted.client(),
+            client_text: accepted.client().to_string().into(),
             scheme: Scheme::Http,
             limits: BodyLimits { max_bytes: limits.body_bytes, timeout: limits.body_timeout },
         };

@@ -3,8 +3,8 @@
 //! A worker formats its line into a buffer that it alone fills; the writer takes whole buffers. A reader of the log
 //! that is slow, or gone, costs no request anything: what does not fit is dropped and counted.
 
+use std::cell::RefCell;
 use std::io::Write;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
@@ -38,7 +38,8 @@ pub struct Record<'a> {
     /// When it arrived.
     pub time: SystemTime,
     pub request_id: &'a str,
-    pub client: IpAddr,
+    /// The client's address, as text: it is printed once a connection.
+    pub client: &'a str,
     pub verb: &'a Method,
     /// The path template of the route; never the raw path or query. Empty where no route matched.
     pub route: &'a str,
@@ -168,8 +169,7 @@ impl Record<'_> {
         out.extend_from_slice(b"\",\"request_id\":\"");
         print_escaped(self.request_id, out);
         out.extend_from_slice(b"\",\"client\":\"");
-        // Writing to a Vec can't fail.
-        let _ = write!(out, "{}", self.client);
+        print_escaped(self.client, out);
         out.extend_from_slice(b"\",\"method\":\"");
         print_escaped(self.verb.as_str(), out);
         out.extend_from_slice(b"\",\"route\":\"");
@@ -201,6 +201,7 @@ impl Record<'_> {
     fn print_text(&self, out: &mut Vec<u8>) {
         print_time(self.time, out);
         let (status, code, us) = (self.status.as_u16(), self.code.name(), micros(self.duration));
+        // Writing to a Vec can't fail.
         let _ = write!(out, " {} {status} {code} {us}us {} ", self.client, self.verb);
         print_escaped(if self.route.is_empty() { "-" } else { self.route }, out);
         out.push(b' ');
@@ -245,26 +246,41 @@ fn print_escaped(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// RFC 3339 in UTC, with milliseconds.
+/// RFC 3339 in UTC, with milliseconds. What is before them is printed once a second and thread.
 fn print_time(time: SystemTime, out: &mut Vec<u8>) {
+    thread_local! {
+        static SECOND: RefCell<(u64, Vec<u8>)> = const { RefCell::new((u64::MAX, Vec::new())) };
+    }
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let (days, seconds) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
-    let (year, month, day) = civil(days);
-    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let mut digits = |number: u64, width: u32, after: u8| {
-        for place in (0..width).rev() {
-            let digit = number / 10_u64.pow(place) % 10;
-            out.push(b'0' + u8::try_from(digit).unwrap_or(0));
+    SECOND.with_borrow_mut(|(known, text)| {
+        if *known != since.as_secs() {
+            *known = since.as_secs();
+            text.clear();
+            print_second(*known, text);
         }
-        out.push(after);
-    };
-    digits(year, 4, b'-');
-    digits(month, 2, b'-');
-    digits(day, 2, b'T');
-    digits(hour, 2, b':');
-    digits(minute, 2, b':');
-    digits(second, 2, b'.');
-    digits(since.subsec_millis().into(), 3, b'Z');
+        out.extend_from_slice(text);
+    });
+    print_digits(since.subsec_millis().into(), 3, out);
+    out.push(b'Z');
+}
+
+/// A second since 1970-01-01, up to the point before its fraction.
+fn print_second(second: u64, out: &mut Vec<u8>) {
+    let (year, month, day) = civil(second / 86_400);
+    let parts = [(month, b'-'), (day, b'-'), (second / 3600 % 24, b'T'), (second / 60 % 60, b':'), (second % 60, b':')];
+    print_digits(year, 4, out);
+    for (number, before) in parts {
+        out.push(before);
+        print_digits(number, 2, out);
+    }
+    out.push(b'.');
+}
+
+fn print_digits(number: u64, width: u32, out: &mut Vec<u8>) {
+    for place in (0..width).rev() {
+        let digit = number / 10_u64.pow(place) % 10;
+        out.push(b'0' + u8::try_from(digit).expect("a digit is below ten"));
+    }
 }
 
 /// Year, month and day of a day since 1970-01-01, in the proleptic Gregorian calendar.

@@ -1,6 +1,5 @@
 //! The access log's lines.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
@@ -12,7 +11,7 @@ fn record<'a>(route: &'a str, cause: Option<&'a str>) -> Record<'a> {
     Record {
         time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_773_500_966_535),
         request_id: "r-1",
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        client: "127.0.0.1",
         verb: &Method::GET,
         route,
         rpc: "a.B/C",
