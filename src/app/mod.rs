@@ -16,6 +16,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
 
 pub use self::load::{Environment, load};
 use self::reload::Reload;
@@ -46,6 +47,9 @@ pub enum AppError {
 fn lines(problems: &[Problem]) -> String {
     problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
+
+/// How long the end of a process waits for workers that were told to end, and for the log.
+const LAST_WAIT: Duration = Duration::from_millis(400);
 
 /// How a configuration is read anew when its files change.
 pub type Reread = Box<dyn Fn() -> Result<Config, Vec<Problem>> + Send>;
@@ -112,18 +116,38 @@ pub async fn run_on(
     signals.next().await;
 
     health.set_ready(false);
-    let ended = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|thread| drop(thread.join())));
+    let mut ended = join(threads)?;
     tokio::select! {
-        () = drain_all(&drainer, &runtime, ended) => {}
-        () = signals.next() => drainer.advance(Phase::Cut),
+        () = drain_all(&drainer, &runtime, &mut ended) => {}
+        () = signals.next() => {}
     }
+    drainer.advance(Phase::Cut);
+    // Neither a worker that can't end nor a log that can't be written may keep the process.
+    let _ = tokio::time::timeout(LAST_WAIT, ended).await;
     // Fails only if the thread has ended by itself.
     let _ = events.send(reload::Event::Stop);
     if let Some(admin) = admin {
         admin.abort();
     }
-    environment.access_log.stop();
+    let log = environment.access_log.clone();
+    let stopped = on_thread("log-stop", move || log.stop())?;
+    let _ = tokio::time::timeout(LAST_WAIT, stopped).await;
     Ok(())
+}
+
+/// Runs what blocks on a thread that nobody has to wait for; the receiver is told of its end.
+fn on_thread(name: &str, blocking: impl FnOnce() + Send + 'static) -> io::Result<oneshot::Receiver<()>> {
+    let (ended, told) = oneshot::channel();
+    thread::Builder::new().name(name.into()).spawn(move || {
+        blocking();
+        // Nobody waits any more: the process is ending.
+        let _ = ended.send(());
+    })?;
+    Ok(told)
+}
+
+fn join(threads: Vec<thread::JoinHandle<()>>) -> io::Result<oneshot::Receiver<()>> {
+    on_thread("workers-end", move || threads.into_iter().for_each(|thread| drop(thread.join())))
 }
 
 /// The sockets of a process, open.
@@ -198,16 +222,12 @@ fn tell(text: &str) -> io::Result<()> {
 }
 
 /// Goes from serving to the end: a grace for load balancers to notice, the drain, and the cut.
-async fn drain_all(drainer: &Drainer, runtime: &crate::config::Runtime, ended: tokio::task::JoinHandle<()>) {
+async fn drain_all(drainer: &Drainer, runtime: &crate::config::Runtime, ended: &mut oneshot::Receiver<()>) {
     tokio::time::sleep(runtime.grace).await;
     tracing::info!("draining");
     drainer.advance(Phase::Draining);
-    let mut ended = ended;
-    if tokio::time::timeout(runtime.drain, &mut ended).await.is_err() {
+    if tokio::time::timeout(runtime.drain, ended).await.is_err() {
         tracing::warn!("requests were still running at the end of the drain: they are cut");
-        drainer.advance(Phase::Cut);
-        // A worker that can't even end must not keep the process.
-        let _ = tokio::time::timeout(Duration::from_millis(500), ended).await;
     }
 }
 

@@ -97,13 +97,17 @@ fn proto_files(source: &ProtoSource) -> Result<Vec<PathBuf>, Problem> {
     let files = walk(&source.root).map_err(|error| problem(error.to_string()))?;
     let files: Vec<_> = files
         .into_iter()
-        .filter(|file| file.extension().is_some_and(|extension| extension == "proto"))
+        .filter(|file| is_proto(file))
         .filter(|file| globs.is_match(file.strip_prefix(&source.root).unwrap_or(file)))
         .collect();
     if files.is_empty() {
         return Err(problem(format!("no .proto file matches {:?}", source.files)));
     }
     Ok(files)
+}
+
+fn is_proto(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "proto")
 }
 
 /// Every file in a folder and below, in the order of their names; what begins with a dot is passed over, as
@@ -142,6 +146,8 @@ struct Stamp {
     inode: u64,
     bytes: u64,
     modified: (i64, i64),
+    /// Of the file's status: a permission that is mended is a change too.
+    changed: (i64, i64),
 }
 
 impl Fingerprint {
@@ -155,12 +161,18 @@ impl Fingerprint {
         if let Some(file) = &config.file {
             add(file);
         }
-        for folder in config.descriptors.paths.iter().chain(config.descriptors.proto.iter().map(|source| &source.root))
-        {
-            match walk(folder) {
+        for path in &config.descriptors.paths {
+            match descriptor_files(path) {
                 Ok(files) => files.iter().for_each(|file| add(file)),
-                // A file, or a folder that can't be read now.
-                Err(_) => add(folder),
+                // A folder that can't be read now, or has nothing in it.
+                Err(_) => add(path),
+            }
+        }
+        for source in &config.descriptors.proto {
+            // Imports may be any file below the root.
+            match walk(&source.root) {
+                Ok(files) => files.iter().filter(|file| is_proto(file)).for_each(|file| add(file)),
+                Err(_) => add(&source.root),
             }
         }
         for tls in config.gateway.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()) {
@@ -178,6 +190,7 @@ impl Stamp {
             inode: metadata.ino(),
             bytes: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
         }
     }
 }

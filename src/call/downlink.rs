@@ -94,12 +94,10 @@ pub(super) async fn respond(stream: Stream<'_>) -> Result<Response<Body>, Status
             format.content_type()
         }
     };
-    let mut response = head.into_response(endpoint, content_type, Body::Empty);
-    if matches!(downlink.form, Form::Events) {
+    let is_events = matches!(downlink.form, Form::Events);
+    let mut response = head.into_response(endpoint, content_type, Body::Stream(Box::new(downlink)));
+    if is_events {
         response.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    }
-    if response.headers().contains_key(http::header::CONTENT_TYPE) {
-        *response.body_mut() = Body::Stream(Box::new(downlink));
     }
     Ok(response)
 }
@@ -182,7 +180,12 @@ impl Downlink {
                 let message = self.decompress(message).map_err(without)?;
                 return self.take_raw(&message).map_err(without);
             }
-            match self.answer.data().await {
+            // The request goes on being sent: the upstream may wait for more of it.
+            let next = std::future::poll_fn(|context| match self.poll_uplink(context) {
+                Ok(()) => self.answer.poll_data(context),
+                Err(status) => Poll::Ready(Some(Err(status))),
+            });
+            match next.await {
                 Some(data) => self.deframer.push(data.map_err(without)?),
                 None => break,
             }
@@ -288,6 +291,14 @@ impl Downlink {
         }
     }
 
+    /// A client that takes each message as it comes must not outlast the deadline either.
+    fn check_deadline(&self) -> Result<(), Status> {
+        match self.until {
+            Some(until) if std::time::Instant::now() >= until => Err(deadline_exceeded()),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn poll_deadline(&mut self, context: &mut Context<'_>) -> Result<(), Status> {
         let Some(deadline) = &mut self.deadline else { return Ok(()) };
         match deadline.as_mut().poll(context) {
@@ -301,6 +312,7 @@ impl Downlink {
         self.poll_uplink(context)?;
         match self.phase {
             Phase::Messages => {
+                self.check_deadline()?;
                 let polled = self.poll_messages(context);
                 if polled.is_pending() {
                     self.poll_deadline(context)?;
@@ -410,7 +422,7 @@ impl Downlink {
 
     /// What was printed so far, as one frame.
     fn hand_on(&mut self) -> Frame<Bytes> {
-        let capacity = self.out.len();
+        let capacity = self.out.len().min(MAX_CHUNK_BYTES);
         Frame::data(std::mem::replace(&mut self.out, Vec::with_capacity(capacity)).into())
     }
 }

@@ -7,6 +7,7 @@ use http::StatusCode;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use tokio::time::Instant;
 
 use super::endpoint::{Endpoint, RequestForm};
 use super::progress::Progress;
@@ -75,7 +76,8 @@ async fn expect_nothing(mut body: Incoming, limits: BodyLimits) -> Result<(), St
     if body.size_hint().exact().is_some_and(|length| length > 0) {
         return Err(refused());
     }
-    while let Some(frame) = next_frame(&mut body, limits.timeout).await? {
+    let until = Instant::now() + limits.timeout;
+    while let Some(frame) = next_frame(&mut body, until).await? {
         if frame.is_data() && frame.data_ref().is_some_and(|data| !data.is_empty()) {
             return Err(refused());
         }
@@ -117,12 +119,9 @@ async fn collect(mut body: Incoming, max_bytes: usize) -> Result<Bytes, Status> 
     Ok(if rest.is_empty() { first } else { rest.freeze() })
 }
 
-/// The next frame of a streamed body, if it comes in time.
-pub(super) async fn next_frame(
-    body: &mut Incoming,
-    timeout: Duration,
-) -> Result<Option<http_body::Frame<Bytes>>, Status> {
-    match tokio::time::timeout(timeout, body.frame()).await {
+/// The next frame of a body, if it comes in time.
+pub(super) async fn next_frame(body: &mut Incoming, until: Instant) -> Result<Option<http_body::Frame<Bytes>>, Status> {
+    match tokio::time::timeout_at(until, body.frame()).await {
         Ok(frame) => frame.transpose().map_err(broken_off),
         Err(_) => Err(too_slow()),
     }

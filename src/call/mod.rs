@@ -89,11 +89,7 @@ fn deadline_exceeded() -> Status {
 }
 
 /// The head of the upstream's request; the deadline goes along as the time that remains.
-fn call_head(
-    endpoint: &Endpoint,
-    metadata: &Metadata<'_>,
-    deadline: Option<Instant>,
-) -> Result<CallHead, Status> {
+fn call_head(endpoint: &Endpoint, metadata: &Metadata<'_>, deadline: Option<Instant>) -> Result<CallHead, Status> {
     let mut metadata = metadata()?;
     if let Some(deadline) = deadline {
         let remaining = deadline.saturating_duration_since(Instant::now());

@@ -13,6 +13,7 @@ use h2::{Reason, SendStream};
 use http::Response;
 use http::header::HeaderMap;
 use http_body::Body as _;
+use tokio::time::Instant;
 
 use super::body::Body;
 use super::downlink::{self, Stream};
@@ -254,7 +255,9 @@ impl Source {
         unary::bind(endpoint, &captures, query.as_deref(), &content).map(Some)
     }
 
+    /// The next message, if all of it comes in time.
     async fn next(&mut self) -> Result<Option<Content>, Status> {
+        let until = Instant::now() + self.limits.timeout;
         loop {
             if let Some(content) = self.take()? {
                 return Ok(Some(content));
@@ -264,7 +267,7 @@ impl Source {
             } else if self.ended {
                 return self.last();
             } else {
-                self.read().await?;
+                self.read(until).await?;
             }
         }
     }
@@ -290,8 +293,8 @@ impl Source {
     }
 
     /// Reads what comes next.
-    async fn read(&mut self) -> Result<(), Status> {
-        let Some(frame) = incoming::next_frame(&mut self.body, self.limits.timeout).await? else {
+    async fn read(&mut self, until: Instant) -> Result<(), Status> {
+        let Some(frame) = incoming::next_frame(&mut self.body, until).await? else {
             self.ended = true;
             if let Some(decoder) = &mut self.decoder {
                 decoder.end();

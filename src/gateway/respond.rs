@@ -177,7 +177,8 @@ fn failure(gateway: &Gateway, endpoint: Option<&Endpoint>, status: &Status) -> R
 
 /// HEAD: what GET would answer, without the body (RFC 9110, 9.3.2).
 fn drop_body(response: &mut Response<Body>) {
-    if let Some(length) = response.body().known_len() {
+    let has_content = !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if let Some(length) = response.body().known_len().filter(|_| has_content) {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     *response.body_mut() = Body::Empty;

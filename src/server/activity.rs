@@ -31,10 +31,23 @@ impl Activity {
         }
     }
 
-    /// Bytes came from the client: between requests, they begin a head.
+    /// Bytes came from an HTTP/1.1 client, or the first of a connection: between requests, they begin a head.
     pub(super) fn received(&self) {
         if self.requests.load(Ordering::Relaxed) == 0 && self.head_since.load(Ordering::Relaxed) == 0 {
             self.head_since.store(self.now() + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// The client speaks HTTP/2: what it sends between requests is no head, and may be a sign of life.
+    pub(super) fn begin_http2(&self) {
+        self.head_since.store(0, Ordering::Relaxed);
+        self.idle_since.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Bytes went to the client: it is not idle while it takes what it asked for.
+    pub(super) fn sent(&self) {
+        if self.requests.load(Ordering::Relaxed) == 0 {
+            self.idle_since.store(self.now(), Ordering::Relaxed);
         }
     }
 

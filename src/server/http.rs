@@ -22,7 +22,7 @@ use tokio::task::JoinSet;
 use super::activity::Activity;
 use super::config::Limits;
 use super::drain::{Drain, Phase};
-use super::listener::{Accepted, Listener};
+use super::listener::{Accepted, Accepting, Terms};
 use super::socket::{Socket, Version};
 use crate::call::BodyLimits;
 use crate::call::body::CutShort;
@@ -54,13 +54,16 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 /// How long it may take to say so.
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a connection that was just accepted when the drain began may take for its first byte.
+const FIRST_BYTE_IN_DRAIN: Duration = Duration::from_millis(500);
+
 /// The pause after accepting failed for lack of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// One worker's serving of one listener.
 pub(super) struct Server {
     pub(super) worker: usize,
-    pub(super) listener: Listener,
+    pub(super) terms: Terms,
     pub(super) current: Current,
     pub(super) drain: Drain,
     pub(super) connections: Gauge,
@@ -68,34 +71,32 @@ pub(super) struct Server {
 
 impl Server {
     /// Accepts until the drain begins, then waits for the connections to end.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(self, socket: Accepting) {
         let mut connections = JoinSet::new();
         let mut drain = self.drain.clone();
         loop {
             tokio::select! {
                 biased;
-                accepted = self.listener.socket.accept() => match accepted {
+                () = drain.reached(Phase::Draining) => break,
+                accepted = socket.accept() => match accepted {
                     Ok(accepted) => self.spawn(accepted, &mut connections),
-                    Err(error) => accept_failed(&self.listener.name, &error).await,
+                    Err(error) => accept_failed(&self.terms.name, &error).await,
                 },
                 Some(_) = connections.join_next() => {}
-                () = drain.reached(Phase::Draining) => break,
             }
         }
-        // Connections that the kernel has accepted by now are served: closing the socket would reset them.
-        while let Some(Ok(accepted)) = futures_util::FutureExt::now_or_never(self.listener.socket.accept()) {
+        for accepted in socket.accept_rest() {
             self.spawn(accepted, &mut connections);
         }
-        drop(self);
         while connections.join_next().await.is_some() {}
     }
 
     fn spawn(&self, accepted: Accepted, connections: &mut JoinSet<()>) {
-        let Some(open) = Open::count(&self.listener.open, self.listener.limits.connections, &self.connections) else {
+        let Some(open) = Open::count(&self.terms.open, self.terms.limits.connections, &self.connections) else {
             // Beyond the limit a connection is closed without a word: an answer would cost what the limit saves.
             return;
         };
-        let limits = &self.listener.limits;
+        let limits = &self.terms.limits;
         let connection = Connection {
             worker: self.worker,
             client: accepted.client(),
@@ -129,6 +130,12 @@ async fn accept_failed(name: &str, error: &std::io::Error) {
     }
     tracing::warn!(listener = name, %error, "accepting a connection failed");
     tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+/// Waits until the process has been draining for this time.
+async fn drained_for(drain: &mut Drain, time: Duration) {
+    drain.reached(Phase::Draining).await;
+    tokio::time::sleep(time).await;
 }
 
 /// Counts a connection while it is open.
@@ -172,9 +179,10 @@ impl Serving {
         let activity = self.activity.clone();
         let mut drain = self.drain.clone();
         let begun = tokio::select! {
+            biased;
             begun = Socket::begin(stream, activity.clone()) => begun,
             () = activity.expired(&self.limits) => return,
-            () = drain.reached(Phase::Draining) => return,
+            () = drained_for(&mut drain, FIRST_BYTE_IN_DRAIN) => return,
         };
         // A client that leaves, or fails, before it asked for anything is nobody's concern.
         let Ok(Some((socket, version))) = begun else { return };
@@ -218,13 +226,9 @@ impl Serving {
         self.drive(connection, |connection| connection.graceful_shutdown()).await;
     }
 
-    /// Serves one request, by the snapshot of its moment.
+    /// What serves the connection's requests.
     fn serve(&self) -> Serve {
-        Serve {
-            current: self.current.clone(),
-            connection: self.connection.clone(),
-            activity: self.activity.clone(),
-        }
+        Serve { current: self.current.clone(), connection: self.connection.clone(), activity: self.activity.clone() }
     }
 
     /// Drives a connection to its end: its own, its time's, or the process'.

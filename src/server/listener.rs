@@ -17,6 +17,9 @@ const BACKLOG: i32 = 1024;
 /// A silent client is probed after this time.
 const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// How long a client may take nothing of what is sent to it, before its connection is reset.
+const WRITE_STALL: std::time::Duration = std::time::Duration::from_secs(30);
+
 /// Why a listener can't be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("listener {name:?}: can't listen on {address}: {source}")]
@@ -37,8 +40,8 @@ pub struct Bound {
     local: Option<SocketAddr>,
     /// Connections that are open, over all workers.
     open: Arc<AtomicUsize>,
-    /// Removed once the listener is gone.
-    unix: Option<PathBuf>,
+    /// Removed once the listener is gone, if it is still the one that was made.
+    unix: Option<(PathBuf, Option<(u64, u64)>)>,
 }
 
 #[derive(Debug)]
@@ -51,7 +54,14 @@ enum Raw {
 #[derive(Debug)]
 pub struct Listener {
     pub(super) socket: Accepting,
+    pub(super) terms: Terms,
+}
+
+/// What holds for the connections of a listener.
+#[derive(Debug)]
+pub(super) struct Terms {
     pub(super) limits: Limits,
+    /// Connections that are open, over all workers.
     pub(super) open: Arc<AtomicUsize>,
     pub(super) name: String,
 }
@@ -89,7 +99,7 @@ impl Bound {
             Address::Unix(path) => {
                 let sockets = bind_unix(path, workers).map_err(failed(path.display().to_string()))?;
                 let shown = format!("unix:{}", path.display());
-                (sockets.into_iter().map(Raw::Unix).collect(), shown, None, Some(path.clone()))
+                (sockets.into_iter().map(Raw::Unix).collect(), shown, None, Some((path.clone(), identity(path))))
             }
         };
         let limits = config.limits.clone();
@@ -121,8 +131,10 @@ impl Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        if let Some(path) = &self.unix {
-            // Gone already, or not ours to remove: either way there is nothing left to do.
+        if let Some((path, made)) = &self.unix
+            && identity(path) == *made
+        {
+            // Gone already: there is nothing left to do.
             let _ = std::fs::remove_file(path);
         }
     }
@@ -147,7 +159,7 @@ impl Unregistered {
             Raw::Tcp(socket) => Accepting::Tcp(TcpListener::from_std(socket)?),
             Raw::Unix(socket) => Accepting::Unix(UnixListener::from_std(socket)?),
         };
-        Ok(Listener { socket, limits: self.limits, open: self.open, name: self.name })
+        Ok(Listener { socket, terms: Terms { limits: self.limits, open: self.open, name: self.name } })
     }
 }
 
@@ -170,11 +182,11 @@ fn bind_tcp(mut address: SocketAddr, workers: usize) -> io::Result<Vec<std::net:
     Ok(sockets)
 }
 
-/// One socket, shared by all workers. A file that a dead process left is replaced.
+/// One socket, shared by all workers. A socket that a dead process left is replaced; nothing else is.
 fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<std::os::unix::net::UnixListener>> {
-    use std::os::unix::net::{UnixListener, UnixStream};
+    use std::os::unix::net::UnixListener;
     let socket = match UnixListener::bind(path) {
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && UnixStream::connect(path).is_err() => {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_abandoned(path) => {
             std::fs::remove_file(path)?;
             UnixListener::bind(path)?
         }
@@ -189,14 +201,54 @@ fn bind_unix(path: &Path, workers: usize) -> io::Result<Vec<std::os::unix::net::
     Ok(sockets)
 }
 
+/// Whether it is a socket that nobody listens on.
+fn is_abandoned(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket());
+    let refused = std::os::unix::net::UnixStream::connect(path).map_err(|error| error.kind());
+    is_socket && refused.err() == Some(io::ErrorKind::ConnectionRefused)
+}
+
+/// What tells a file from another that took its name.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::symlink_metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
 impl Accepting {
+    /// Connections that the kernel has accepted by now. Closing the socket would reset them.
+    pub(super) fn accept_rest(self) -> Vec<Accepted> {
+        match self {
+            Self::Tcp(listener) => {
+                let Ok(listener) = listener.into_std() else { return Vec::new() };
+                let accept = || {
+                    let (stream, peer) = listener.accept().ok()?;
+                    stream.set_nonblocking(true).ok()?;
+                    Some(Accepted::Tcp(TcpStream::from_std(stream).ok()?, peer.ip().to_canonical()))
+                };
+                std::iter::from_fn(accept).collect()
+            }
+            Self::Unix(listener) => {
+                let Ok(listener) = listener.into_std() else { return Vec::new() };
+                let accept = || {
+                    let (stream, _) = listener.accept().ok()?;
+                    stream.set_nonblocking(true).ok()?;
+                    UnixStream::from_std(stream).ok().map(Accepted::Unix)
+                };
+                std::iter::from_fn(accept).collect()
+            }
+        }
+    }
+
     /// The next connection.
     pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                SockRef::from(&stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+                let socket = SockRef::from(&stream);
+                socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+                socket.set_tcp_user_timeout(Some(WRITE_STALL))?;
                 Ok(Accepted::Tcp(stream, peer.ip().to_canonical()))
             }
             Self::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),

@@ -33,14 +33,15 @@ impl Worker {
     pub async fn run(self) {
         let mut listeners = JoinSet::new();
         for listener in self.listeners {
+            let Listener { socket, terms } = listener;
             let server = http::Server {
                 worker: self.index,
-                listener,
+                terms,
                 current: self.current.clone(),
                 drain: self.drain.clone(),
                 connections: self.connections.clone(),
             };
-            listeners.spawn(server.run());
+            listeners.spawn(server.run(socket));
         }
         while listeners.join_next().await.is_some() {}
     }

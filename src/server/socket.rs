@@ -28,6 +28,7 @@ pub(super) enum Version {
 pub(super) struct Socket<T> {
     inner: T,
     ahead: Bytes,
+    version: Version,
     activity: Arc<Activity>,
 }
 
@@ -47,7 +48,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 break Version::Http1;
             }
         };
-        Ok(Some((Self { inner, ahead: ahead.freeze(), activity }, version)))
+        if version == Version::Http2 {
+            activity.begin_http2();
+        }
+        Ok(Some((Self { inner, ahead: ahead.freeze(), version, activity }, version)))
     }
 }
 
@@ -66,7 +70,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;
-        if buffer.filled().len() > before {
+        if buffer.filled().len() > before && this.version == Version::Http1 {
             this.activity.received();
         }
         Poll::Ready(Ok(()))
@@ -75,7 +79,9 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, bytes)
+        let written = ready!(Pin::new(&mut self.inner).poll_write(context, bytes))?;
+        self.activity.sent();
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -91,7 +97,9 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Socket<T> {
         context: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, bytes)
+        let written = ready!(Pin::new(&mut self.inner).poll_write_vectored(context, bytes))?;
+        self.activity.sent();
+        Poll::Ready(Ok(written))
     }
 
     fn is_write_vectored(&self) -> bool {

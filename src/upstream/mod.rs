@@ -27,6 +27,9 @@ use crate::protocol::end;
 use crate::status::{Blame, Code, Status};
 use crate::tls::TlsError;
 
+/// Connections that a call finds ended before it gives up; each is dropped, so that a new one is opened in the end.
+const MAX_ENDED_CONNECTIONS: usize = 32;
+
 /// One upstream, shared by every worker.
 #[derive(Debug)]
 pub struct Upstream {
@@ -46,6 +49,8 @@ pub enum UpstreamError {
     Tls { name: String, source: TlsError },
     #[error("upstream {name:?}: {address:?} is not a host that HTTP/2 can name")]
     Authority { name: String, address: String },
+    #[error("upstream {name:?}: TLS is not spoken on a socket of the file system")]
+    UnixTls { name: String },
     #[error("upstream {name:?} has no address")]
     NoAddress { name: String },
 }
@@ -102,6 +107,10 @@ impl Upstream {
                 Some(client.map_err(|source| UpstreamError::Tls { name: config.name.clone(), source })?)
             }
         };
+        let unix = config.addresses.iter().any(|address| matches!(address, config::Address::Unix(_)));
+        if unix && tls.is_some() {
+            return Err(UpstreamError::UnixTls { name: config.name });
+        }
         if config.addresses.is_empty() {
             return Err(UpstreamError::NoAddress { name: config.name });
         }
@@ -158,19 +167,16 @@ impl Upstream {
     ///
     /// # Errors
     /// UNAVAILABLE if no server can be reached, or too many calls are in flight.
-    pub async fn open(
-        &self,
-        worker: usize,
-        head: impl Fn() -> Result<CallHead, Status>,
-    ) -> Result<Call, Status> {
+    pub async fn open(&self, worker: usize, head: impl Fn() -> Result<CallHead, Status>) -> Result<Call, Status> {
         let pool = self.pools.get(worker).or_else(|| self.pools.first()).expect("an upstream has a pool or more");
-        let mut retried = false;
+        let first = pool.turn();
+        let mut failures = 0;
         loop {
             let admitted = self.admit()?;
-            let (position, connection) = match pool.ready() {
-                Some(ready) => ready,
+            let (position, connection) = match pool.ready(first) {
+                Some(connection) => (first, connection),
                 // Boxed: it is rare, and would make every call's future large.
-                None => Box::pin(pool.connection()).await.map_err(Status::unavailable)?,
+                None => Box::pin(pool.connection(first)).await.map_err(Status::unavailable)?,
             };
             let request = self.request(position, head()?);
             match connection.begin(request) {
@@ -181,10 +187,10 @@ impl Upstream {
                 // Nothing was sent: the connection had ended, unseen so far, or has no stream ids left.
                 Err(error) => {
                     connection.close();
-                    if retried {
+                    failures += 1;
+                    if failures == MAX_ENDED_CONNECTIONS {
                         return Err(Status::unavailable(error));
                     }
-                    retried = true;
                 }
             }
         }

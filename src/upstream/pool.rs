@@ -5,11 +5,18 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 
 use super::connection::{ConnectError, Connection, Connector};
+
+/// Connections of one worker to one server, at most, however few calls the server allows on each.
+const MAX_CONNECTIONS: usize = 16;
+
+/// How long a server that could not be reached is left alone, if there are others.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
 
 /// A connection that is being opened, for all who wait for it.
 type Connecting = Shared<BoxFuture<'static, Result<Connection, Arc<ConnectError>>>>;
@@ -33,6 +40,8 @@ struct Server {
 struct State {
     connections: Vec<Connection>,
     connecting: Option<Connecting>,
+    /// After a failure: when calls that have another server may try this one again.
+    not_before: Option<Instant>,
     next: usize,
 }
 
@@ -42,48 +51,75 @@ impl Pool {
         Self { servers: connectors.iter().map(server).collect(), spread: spread.max(1), next: AtomicUsize::new(0) }
     }
 
-    /// A connection that is open already, and the position of its server.
-    pub(super) fn ready(&self) -> Option<(usize, Connection)> {
-        let count = self.servers.len();
-        let position = if count == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) % count };
-        let connection = self.servers.get(position)?.lock().pick(self.spread)?;
-        Some((position, connection))
+    /// The position of the server whose turn it is.
+    pub(super) fn turn(&self) -> usize {
+        match self.servers.len() {
+            0 | 1 => 0,
+            count => self.next.fetch_add(1, Ordering::Relaxed) % count,
+        }
     }
 
-    /// A connection for one call, opened if need be, and the position of its server.
-    pub(super) async fn connection(&self) -> Result<(usize, Connection), Arc<ConnectError>> {
+    /// A connection to this server that is open already and has room.
+    pub(super) fn ready(&self, position: usize) -> Option<Connection> {
+        self.servers.get(position)?.lock().pick(self.spread)
+    }
+
+    /// A connection for one call, opened if need be, and the position of its server: this one, or the next that can
+    /// be reached.
+    pub(super) async fn connection(&self, first: usize) -> Result<(usize, Connection), Arc<ConnectError>> {
         let count = self.servers.len();
-        let first = if count == 1 { 0 } else { self.next.fetch_add(1, Ordering::Relaxed) };
         let mut failure = None;
-        for position in (0..count).map(|step| first.wrapping_add(step) % count) {
+        for position in (0..count).map(|step| (first + step) % count) {
             let Some(server) = self.servers.get(position) else { continue };
+            // One that failed a moment ago is left alone while there are others.
+            if step_over(server, count) {
+                continue;
+            }
             match server.connection(self.spread).await {
                 Ok(connection) => return Ok((position, connection)),
                 Err(error) => failure = Some(error),
             }
         }
-        Err(failure.expect("a pool has a server or more, and none answered"))
+        match failure {
+            Some(failure) => Err(failure),
+            // All failed a moment ago: whoever is first is tried all the same.
+            None => {
+                let server = self.servers.get(first).or_else(|| self.servers.first());
+                let server = server.expect("a pool has a server or more");
+                server.connection(self.spread).await.map(|connection| (first, connection))
+            }
+        }
     }
+}
+
+fn step_over(server: &Server, servers: usize) -> bool {
+    servers > 1 && server.lock().not_before.is_some_and(|not_before| Instant::now() < not_before)
 }
 
 impl Server {
     async fn connection(&self, spread: usize) -> Result<Connection, Arc<ConnectError>> {
-        let connecting = {
+        loop {
+            let connecting = {
+                let mut state = self.lock();
+                match state.pick(spread) {
+                    Some(connection) => return Ok(connection),
+                    None => state.connecting.get_or_insert_with(|| self.connect()).clone(),
+                }
+            };
+            let connected = connecting.clone().await;
             let mut state = self.lock();
-            match state.pick(spread) {
-                Some(connection) => return Ok(connection),
-                None => state.connecting.get_or_insert_with(|| self.connect()).clone(),
+            // The first who wakes takes the result in; the others find it there, and what room it has left.
+            if state.connecting.take_if(|current| current.ptr_eq(&connecting)).is_some() {
+                state.not_before = connected.is_err().then(|| Instant::now() + PAUSE_AFTER_FAILURE);
+                if let Ok(connection) = &connected {
+                    state.connections.push(connection.clone());
+                    return connected;
+                }
             }
-        };
-        let connected = connecting.clone().await;
-        let mut state = self.lock();
-        // The first who wakes takes the result in; the others find it there.
-        if state.connecting.take_if(|current| current.ptr_eq(&connecting)).is_some()
-            && let Ok(connection) = &connected
-        {
-            state.connections.push(connection.clone());
+            if connected.is_err() {
+                return connected;
+            }
         }
-        connected
     }
 
     /// Connects in a task of its own, which the connect timeout bounds: a call that gives up must not break it off
@@ -109,17 +145,20 @@ impl Server {
 }
 
 impl State {
-    /// An open connection with room; `None` if one more should be opened.
+    /// An open connection with room; `None` if one more should be opened. Once there are as many as may be, calls wait
+    /// for room within HTTP/2.
     fn pick(&mut self, spread: usize) -> Option<Connection> {
         self.connections.retain(Connection::is_open);
         let count = self.connections.len();
-        if count < spread && self.connecting.is_none() {
+        if count == 0 || (count < spread && self.connecting.is_none()) {
             return None;
         }
         self.next = self.next.wrapping_add(1);
-        (0..count)
-            .filter_map(|step| self.connections.get(self.next.wrapping_add(step) % count))
-            .find(|connection| connection.has_room())
-            .cloned()
+        let mut turns = (0..count).filter_map(|step| self.connections.get(self.next.wrapping_add(step) % count));
+        match turns.find(|connection| connection.has_room()) {
+            Some(connection) => Some(connection.clone()),
+            None if count >= MAX_CONNECTIONS.max(spread) => self.connections.get(self.next % count).cloned(),
+            None => None,
+        }
     }
 }

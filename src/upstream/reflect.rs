@@ -73,18 +73,31 @@ async fn ask_all(upstream: &Upstream, worker: usize, path: &'static str) -> Resu
     let mut files = Files::default();
     for service in list.service {
         if !OWN_PACKAGES.iter().any(|package| service.name.starts_with(package)) {
-            let answer = session.ask(MessageRequest::FileContainingSymbol(service.name)).await?;
-            files.add(answer)?;
+            let answer = session.ask(MessageRequest::FileContainingSymbol(service.name.clone())).await;
+            match known(answer)? {
+                Some(answer) => files.add(answer)?,
+                None => tracing::warn!(service = service.name, "the upstream lists this service without descriptors"),
+            }
         }
     }
     while let Some(name) = files.missing.pop_front() {
-        if !files.names.contains(&name) {
-            let answer = session.ask(MessageRequest::FileByFilename(name)).await?;
-            files.add(answer)?;
+        if !files.names.contains(&name) && files.asked.insert(name.clone()) {
+            // A file that the server does not have may be one that every schema has; if not, loading tells of it.
+            if let Some(answer) = known(session.ask(MessageRequest::FileByFilename(name)).await)? {
+                files.add(answer)?;
+            }
         }
     }
     let origin = format!("upstream {:?}", upstream.config().name);
     Ok(SourceSet { origin, bytes: files.set.freeze() })
+}
+
+/// `None` for what the server says it does not know.
+fn known(answer: Result<MessageResponse, Status>) -> Result<Option<MessageResponse>, Status> {
+    match answer {
+        Err(status) if status.code() == Code::NotFound => Ok(None),
+        answer => answer.map(Some),
+    }
 }
 
 fn unexpected(expected: &str) -> Status {
@@ -96,6 +109,8 @@ fn unexpected(expected: &str) -> Status {
 struct Files {
     names: BTreeSet<String>,
     missing: VecDeque<String>,
+    /// The files that were asked for by name.
+    asked: BTreeSet<String>,
     set: BytesMut,
 }
 
@@ -122,7 +137,7 @@ impl Files {
             self.set.put_u8(0x0a);
             prost::encoding::encode_varint(file.len() as u64, &mut self.set);
             self.set.put_slice(&file);
-            self.missing.extend(head.dependency.into_iter().filter(|import| !is_supplied(import)));
+            self.missing.extend(head.dependency);
             if self.names.len() > MAX_FILES || self.set.len() > MAX_TOTAL_BYTES {
                 return Err(Status::bad_upstream("reflection: the upstream describes more than is taken in"));
             }
@@ -131,20 +146,19 @@ impl Files {
     }
 }
 
-/// Imports that every schema has; some servers can't give them.
-fn is_supplied(import: &str) -> bool {
-    ["google/protobuf/", "google/api/annotations.proto", "google/api/http.proto", "google/rpc/status.proto"]
-        .iter()
-        .any(|supplied| import.starts_with(supplied))
-}
-
 /// A stream of questions and answers.
 struct Session {
     request: SendStream<Bytes>,
     answer: Answer,
     deframer: Deframer,
-    /// Answered questions that were asked to open the stream: the first is asked before the head is waited for.
-    waiting: Option<MessageRequest>,
+    /// Whether the question that opened the stream is still to be answered.
+    opening: Opening,
+}
+
+#[derive(Clone, Copy)]
+enum Opening {
+    Asked,
+    Answered,
 }
 
 impl Session {
@@ -155,19 +169,19 @@ impl Session {
         let head = || Ok(CallHead { path: PathAndQuery::from_static(path), metadata: metadata.clone() });
         let (mut request, answer) = upstream.open(worker, head).await?.split();
         // A server may hold its head back until the first message has come.
-        let first = MessageRequest::ListServices("*".into());
-        send(&mut request, first.clone())?;
+        send(&mut request, MessageRequest::ListServices("*".into()))?;
         let (head, answer) = answer.await?;
         end::check_head(head.status(), head.headers())?;
         if answer.is_end() {
             end::status(head.headers())?;
         }
-        Ok(Self { request, answer, deframer: Deframer::new(MAX_ANSWER_BYTES), waiting: Some(first) })
+        Ok(Self { request, answer, deframer: Deframer::new(MAX_ANSWER_BYTES), opening: Opening::Asked })
     }
 
     async fn ask(&mut self, question: MessageRequest) -> Result<MessageResponse, Status> {
-        if self.waiting.take().is_none() {
-            send(&mut self.request, question)?;
+        match std::mem::replace(&mut self.opening, Opening::Answered) {
+            Opening::Asked => {}
+            Opening::Answered => send(&mut self.request, question)?,
         }
         let message = loop {
             if let Some(message) = self.deframer.next()? {
