@@ -6,6 +6,7 @@ mod reflection;
 mod reload;
 mod sources;
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +16,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 
 pub use self::load::{Environment, load};
+use self::reflection::Asking;
 use self::reload::Reload;
 use self::sources::Fingerprint;
 use crate::admin::{self, Health};
@@ -92,7 +95,13 @@ pub async fn run_on(
 
     let threads = start_workers(&mut doors.listeners, workers, (&current, &drain, &environment))?;
     let (events, inbox) = mpsc::channel();
-    reflection::start(&config, &current, workers, &events);
+    let asking = Asking {
+        runtime: Handle::current(),
+        current: current.clone(),
+        worker: workers,
+        events: events.clone(),
+        tasks: HashMap::new(),
+    };
     let runtime = config.runtime.clone();
     let introduction = introduce(doors.first());
     let reloading = Reload {
@@ -102,6 +111,7 @@ pub async fn run_on(
         current: current.clone(),
         health: health.clone(),
         loaded: seen,
+        asking,
     };
     // It sees the stop, or is at work on a reload that no longer matters: the process does not wait for it.
     thread::Builder::new().name("reload".into()).spawn(move || reloading.run(&inbox))?;

@@ -1,8 +1,14 @@
 //! Asking upstreams what they serve, until they answer and now and then after that.
+//!
+//! What they say is an [`Event`] for the reload, which alone makes gateways.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
 
 use super::reload::Event;
 use crate::config::Config;
@@ -15,10 +21,39 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// How often an upstream that answered is asked again: it may have been replaced by a newer one.
 const ASK_EVERY: Duration = Duration::from_secs(30);
 
-/// Starts a task for each upstream that is to be asked; they end with the runtime.
-pub(super) fn start(config: &Config, current: &Current, worker: usize, events: &Sender<Event>) {
-    for name in &config.descriptors.reflection {
-        tokio::spawn(ask(name.clone(), current.clone(), worker, events.clone()));
+/// The tasks that ask, one for each upstream that is to be asked.
+pub(super) struct Asking {
+    pub(super) runtime: Handle,
+    pub(super) current: Current,
+    /// The worker whose connections the control plane uses.
+    pub(super) worker: usize,
+    pub(super) events: Sender<Event>,
+    pub(super) tasks: HashMap<String, AbortHandle>,
+}
+
+impl Asking {
+    /// Asks those that the configuration names, and no others.
+    pub(super) fn follow(&mut self, config: &Config) {
+        let names = &config.descriptors.reflection;
+        self.tasks.retain(|name, task| {
+            let named = names.contains(name);
+            if !named {
+                task.abort();
+            }
+            named
+        });
+        for name in names {
+            if !self.tasks.contains_key(name) {
+                let asking = ask(name.clone(), self.current.clone(), self.worker, self.events.clone());
+                self.tasks.insert(name.clone(), self.runtime.spawn(asking).abort_handle());
+            }
+        }
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        self.tasks.values().for_each(AbortHandle::abort);
     }
 }
 
@@ -29,7 +64,11 @@ async fn ask(name: String, current: Current, worker: usize, events: Sender<Event
         let gateway = current.load_full();
         let upstream = gateway.upstreams().iter().find(|upstream| upstream.config().name == name).map(Arc::clone);
         drop(gateway);
-        let Some(upstream) = upstream else { return };
+        let Some(upstream) = upstream else {
+            // The configuration that names it is not yet the one that serves.
+            tokio::time::sleep(FIRST_PAUSE).await;
+            continue;
+        };
         match reflect::descriptors(&upstream, worker).await {
             Ok(set) => {
                 pause = ASK_EVERY;

@@ -10,11 +10,13 @@ use std::time::{Duration, SystemTime};
 
 use super::Reread;
 use super::load::{Environment, load};
+use super::reflection::Asking;
 use super::sources::Fingerprint;
 use crate::admin::Health;
 use crate::config::Config;
 use crate::gateway::{Current, Problem};
 use crate::schema::load::SourceSet;
+use crate::upstream::reflect;
 
 /// How often files are looked at. A change is loaded once two looks see the same, so that a file is not read while it
 /// is being written.
@@ -38,6 +40,7 @@ pub(super) struct Reload {
     pub(super) health: Arc<Health>,
     /// The files as they were before they were loaded.
     pub(super) loaded: Fingerprint,
+    pub(super) asking: Asking,
 }
 
 impl Reload {
@@ -45,6 +48,7 @@ impl Reload {
     pub(super) fn run(mut self, inbox: &Receiver<Event>) {
         let mut reflected: Vec<SourceSet> = Vec::new();
         let mut seen = self.loaded.clone();
+        self.asking.follow(&self.config);
         loop {
             let told = match inbox.recv_timeout(LOOK_EVERY) {
                 Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -60,6 +64,8 @@ impl Reload {
             if told || (settled && now != self.loaded) {
                 self.loaded = now;
                 self.reload(&reflected);
+                let names = &self.config.descriptors.reflection;
+                reflected.retain(|set| names.iter().any(|name| reflect::origin(name) == set.origin));
             }
         }
     }
@@ -80,6 +86,7 @@ impl Reload {
                 let routes = gateway.endpoints().len();
                 self.current.store(Arc::new(gateway));
                 self.config = config;
+                self.asking.follow(&self.config);
                 self.health.reload_succeeded();
                 self.environment.metrics.reload_succeeded();
                 tracing::info!(routes, "the configuration was reloaded");

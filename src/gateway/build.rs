@@ -138,8 +138,7 @@ fn bindings(
         Unannotated::Expose => rule::Unannotated::Expose,
         Unannotated::Hide => rule::Unannotated::Hide,
     };
-    let all = rule::bindings(schema, &rules, unannotated)
-        .map_err(|errors| errors.into_iter().map(Problem::from).collect::<Vec<_>>())?;
+    let all = rule::bindings(schema, &rules, unannotated);
     let mut served = HashMap::new();
     let mut problems = Vec::new();
     let mut unserved = Vec::new();
@@ -150,6 +149,10 @@ fn bindings(
             Err(problem) => problems.push(problem),
         }
     }
+    let all = all.unwrap_or_else(|errors| {
+        problems.extend(errors.into_iter().map(Problem::from));
+        Vec::new()
+    });
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -217,7 +220,7 @@ impl Assembly<'_> {
         for (binding, upstream) in bindings {
             let method = self.schema.method(binding.method);
             let settings = self.config.settings(method);
-            problems.extend(self.unknown_sse_fields(method, &settings));
+            problems.extend(self.unknown_sse_fields(method));
             let of_method = || Arc::new(self.metrics.method(&method.service, &method.name));
             let Some(upstream) = self.upstreams.get(*upstream) else { continue };
             endpoints.push(Arc::new(Endpoint::build(Parts {
@@ -235,7 +238,7 @@ impl Assembly<'_> {
 
     /// `sse.id_field` and `sse.event_field` of a stream must name fields of its messages. A default that only some
     /// messages have is no mistake.
-    fn unknown_sse_fields(&self, method: &Method, settings: &Settings) -> Vec<Problem> {
+    fn unknown_sse_fields(&self, method: &Method) -> Vec<Problem> {
         let Some(own) = self.config.services.get(&*method.service) else { return Vec::new() };
         let Some(own) = own.methods.get(&*method.name) else { return Vec::new() };
         let message = self.schema.message(method.output);
@@ -247,7 +250,6 @@ impl Assembly<'_> {
                 place: own.place.clone(),
                 message: format!("sse.{key}: {} has no field {name:?}", message.full_name),
             })
-            .filter(|_| settings.sse_id_field.is_some() || settings.sse_event_field.is_some())
             .collect()
     }
 }

@@ -64,6 +64,12 @@ pub async fn descriptors(upstream: &Upstream, worker: usize) -> Result<SourceSet
     })
 }
 
+/// How the descriptors of an upstream of this name are called in messages.
+#[must_use]
+pub fn origin(upstream: &str) -> String {
+    format!("upstream {upstream:?}")
+}
+
 async fn ask_all(upstream: &Upstream, worker: usize, path: &'static str) -> Result<SourceSet, Status> {
     let mut session = Session::open(upstream, worker, path).await?;
     let MessageResponse::ListServicesResponse(list) = session.ask(MessageRequest::ListServices("*".into())).await?
@@ -88,8 +94,7 @@ async fn ask_all(upstream: &Upstream, worker: usize, path: &'static str) -> Resu
             }
         }
     }
-    let origin = format!("upstream {:?}", upstream.config().name);
-    Ok(SourceSet { origin, bytes: files.set.freeze() })
+    Ok(SourceSet { origin: origin(&upstream.config().name), bytes: files.set.freeze() })
 }
 
 /// `None` for what the server says it does not know.
