@@ -127,13 +127,15 @@ pub async fn run_on(
 
     health.set_ready(false);
     let mut ended = join(threads)?;
-    tokio::select! {
-        () = drain_all(&drainer, &runtime, &mut ended) => {}
-        () = signals.next() => {}
+    let drained = tokio::select! {
+        drained = drain_all(&drainer, &runtime, &mut ended) => drained,
+        () = signals.next() => Err(Elapsed),
+    };
+    if let Err(Elapsed) = drained {
+        drainer.advance(Phase::Cut);
+        // Neither a worker that can't end nor a log that can't be written may keep the process.
+        let _ = tokio::time::timeout(LAST_WAIT, ended).await;
     }
-    drainer.advance(Phase::Cut);
-    // Neither a worker that can't end nor a log that can't be written may keep the process.
-    let _ = tokio::time::timeout(LAST_WAIT, ended).await;
     // Fails only if the thread has ended by itself.
     let _ = events.send(reload::Event::Stop);
     if let Some(admin) = admin {
@@ -231,13 +233,25 @@ fn tell(text: &str) -> io::Result<()> {
     out.flush()
 }
 
-/// Goes from serving to the end: a grace for load balancers to notice, the drain, and the cut.
-async fn drain_all(drainer: &Drainer, runtime: &crate::config::Runtime, ended: &mut oneshot::Receiver<()>) {
+/// The time of the drain was over, or cut short, before every request was served.
+struct Elapsed;
+
+/// Goes from serving to the end: a grace for load balancers to notice, then the drain.
+async fn drain_all(
+    drainer: &Drainer,
+    runtime: &crate::config::Runtime,
+    ended: &mut oneshot::Receiver<()>,
+) -> Result<(), Elapsed> {
     tokio::time::sleep(runtime.grace).await;
     tracing::info!("draining");
     drainer.advance(Phase::Draining);
-    if tokio::time::timeout(runtime.drain, ended).await.is_err() {
-        tracing::warn!("requests were still running at the end of the drain: they are cut");
+    match tokio::time::timeout(runtime.drain, ended).await {
+        // A sender that is gone without a word is as good as an end.
+        Ok(_) => Ok(()),
+        Err(_) => {
+            tracing::warn!("requests were still running at the end of the drain: they are cut");
+            Err(Elapsed)
+        }
     }
 }
 

@@ -15,8 +15,9 @@ use tokio::time::{Instant, Sleep};
 
 use super::body::{Body, CutShort};
 use super::endpoint::{DEFAULT_CONTENT_TYPE, Endpoint, ResponseForm};
+use super::live::Live;
 use super::uplink::Uplink;
-use super::{Request, ResponseHead, by_deadline, call_head, deadline_exceeded, incoming, unary};
+use super::{Request, ResponseHead, by_deadline, call_head, deadline_exceeded, ended, incoming, unary};
 use crate::protocol::compression::MessageCoding;
 use crate::protocol::end;
 use crate::protocol::envelope::{Deframer, Message};
@@ -65,8 +66,7 @@ pub(super) async fn respond(stream: Stream<'_>) -> Result<Response<Body>, Status
     let trailers_only = answer.is_end();
     let mut downlink = Downlink {
         endpoint: endpoint.clone(),
-        answer,
-        uplink,
+        live: Live::new(answer, uplink, deadline),
         deframer: Deframer::new(endpoint.upstream.config().max_response_bytes),
         coding: MessageCoding::of(response.headers())?,
         form: Form::of(endpoint, format),
@@ -144,8 +144,7 @@ const PAUSES_BEFORE_CUT: u8 = 3;
 /// The body of the answer.
 pub struct Downlink {
     endpoint: Arc<Endpoint>,
-    answer: Answer,
-    uplink: Option<Uplink>,
+    live: Live,
     deframer: Deframer,
     coding: MessageCoding,
     form: Form,
@@ -181,8 +180,8 @@ impl Downlink {
                 return self.take_raw(&message).map_err(without);
             }
             // The request goes on being sent: the upstream may wait for more of it.
-            let next = std::future::poll_fn(|context| match self.poll_uplink(context) {
-                Ok(()) => self.answer.poll_data(context),
+            let next = std::future::poll_fn(|context| match self.live.poll_uplink(context) {
+                Ok(()) => self.live.poll_data(context),
                 Err(status) => Poll::Ready(Some(Err(status))),
             });
             match next.await {
@@ -191,11 +190,11 @@ impl Downlink {
             }
         }
         if self.phase == Phase::Messages {
-            let trailers = self.answer.trailers().await.map_err(without)?.unwrap_or_default();
-            if let Err(status) = end::status(&trailers) {
+            let trailers = std::future::poll_fn(|context| self.live.poll_trailers(context)).await;
+            let trailers = trailers.map_err(without)?.unwrap_or_default();
+            if let Err(status) = ended(&trailers, &self.deframer) {
                 return Err((status, trailers));
             }
-            self.deframer.finish().map_err(without)?;
             self.phase = Phase::Ended;
         }
         Ok(DEFAULT_CONTENT_TYPE)
@@ -224,7 +223,7 @@ impl Downlink {
                     return Poll::Ready(Ok(()));
                 }
             }
-            match ready!(self.answer.poll_data(context)) {
+            match ready!(self.live.poll_data(context)) {
                 Some(data) => self.deframer.push(data?),
                 None => {
                     self.phase = Phase::Trailers;
@@ -272,23 +271,10 @@ impl Downlink {
 
     /// Reads the trailers; they say how the call ended.
     fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        let trailers = ready!(self.answer.poll_trailers(context))?.unwrap_or_default();
-        end::status(&trailers)?;
-        self.deframer.finish()?;
+        let trailers = ready!(self.live.poll_trailers(context))?.unwrap_or_default();
+        ended(&trailers, &self.deframer)?;
         self.phase = Phase::Ended;
         Poll::Ready(Ok(()))
-    }
-
-    /// Polls the request's own stream; its failure is the call's.
-    fn poll_uplink(&mut self, context: &mut Context<'_>) -> Result<(), Status> {
-        let Some(uplink) = &mut self.uplink else { return Ok(()) };
-        match uplink.as_mut().poll(context) {
-            Poll::Pending => Ok(()),
-            Poll::Ready(sent) => {
-                self.uplink = None;
-                sent
-            }
-        }
     }
 
     /// A client that takes each message as it comes must not outlast the deadline either.
@@ -309,7 +295,7 @@ impl Downlink {
 
     /// Takes the next step; `Ready` if something is to be handed on or nothing follows.
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        self.poll_uplink(context)?;
+        self.live.poll_uplink(context)?;
         match self.phase {
             Phase::Messages => {
                 self.check_deadline()?;
@@ -348,7 +334,7 @@ impl Downlink {
     fn fail(&mut self, status: Status) {
         let endpoint = self.endpoint.clone();
         let mut print = |detail: &_, out: &mut Vec<u8>| endpoint.encode_detail(detail, out);
-        self.uplink = None;
+        self.live.end();
         self.phase = match self.form {
             Form::Lines => {
                 ndjson::write_error(&status, &mut print, &mut self.out);

@@ -1,5 +1,6 @@
 //! A request's body as it comes from the client, within the listener's bounds.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -51,20 +52,27 @@ pub(super) async fn read_whole(
         return expect_nothing(body, limits).await.map(|()| Content::Nothing);
     }
     let raw = matches!(endpoint.request_form, RequestForm::HttpBody(_));
-    let bytes = if body.is_end_stream() { Bytes::new() } else { read_bytes(headers, body, limits).await? };
+    if body.is_end_stream() {
+        let nothing = || Ok(Content::Raw { content_type: raw_type(headers)?, data: Bytes::new() });
+        return if raw { nothing() } else { Ok(Content::Nothing) };
+    }
+    // What can't be understood is refused before it is read.
+    let codings = Codings::of(headers)?;
+    let content_type = ContentType::of(headers);
+    if !raw && matches!(content_type, ContentType::Lines | ContentType::Other) {
+        return Err(content::unsupported(headers));
+    }
+    let bytes = read_bytes(headers, body, limits).await?;
     progress.add_request_bytes(bytes.len());
     if bytes.is_empty() && !raw {
         return Ok(Content::Nothing);
     }
-    let bytes = compression::decode_body(&Codings::of(headers)?, bytes, limits.max_bytes)?;
-    if raw {
-        return Ok(Content::Raw { content_type: raw_type(headers)?, data: bytes });
-    }
-    match ContentType::of(headers) {
-        ContentType::Json => Ok(Content::Json(bytes)),
-        ContentType::Form => Ok(Content::Form(bytes)),
-        ContentType::Lines | ContentType::Other => Err(content::unsupported(headers)),
-    }
+    let bytes = compression::decode_body(&codings, bytes, limits.max_bytes)?;
+    Ok(match content_type {
+        _ if raw => Content::Raw { content_type: raw_type(headers)?, data: bytes },
+        ContentType::Form => Content::Form(bytes),
+        ContentType::Json | ContentType::Lines | ContentType::Other => Content::Json(bytes),
+    })
 }
 
 /// A binding without body reads none; one that comes is the client's mistake.
@@ -144,5 +152,9 @@ fn too_slow() -> Status {
 }
 
 fn broken_off(error: hyper::Error) -> Status {
+    let cause = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    if cause.is_some_and(|cause| matches!(cause.kind(), ErrorKind::InvalidInput | ErrorKind::InvalidData)) {
+        return Status::invalid_argument("body", "the framing of the body is malformed").with_cause(error);
+    }
     Status::new(Code::Cancelled, Blame::Client, "the request body broke off").with_cause(error)
 }

@@ -7,6 +7,7 @@ pub mod body;
 mod downlink;
 pub mod endpoint;
 mod incoming;
+mod live;
 pub mod progress;
 mod scratch;
 pub mod settings;
@@ -24,6 +25,8 @@ pub use self::incoming::{BodyLimits, Incoming};
 use self::progress::Progress;
 use crate::protocol::compression::MessageCoding;
 use crate::protocol::deadline;
+use crate::protocol::end;
+use crate::protocol::envelope::Deframer;
 use crate::protocol::metadata::{self, StatusOverride};
 use crate::route::captures::Captures;
 use crate::status::{Blame, Code, Detail, Status};
@@ -102,6 +105,15 @@ fn call_head(endpoint: &Endpoint, metadata: &Metadata<'_>, deadline: Option<Inst
     metadata.insert(http::header::TE, http::HeaderValue::from_static("trailers"));
     metadata.insert("grpc-accept-encoding", MessageCoding::ACCEPTED);
     Ok(CallHead { path: endpoint.path.clone(), metadata })
+}
+
+/// How an upstream's body ended: well, or as its trailers say, unless it ended within a message without any.
+fn ended(trailers: &HeaderMap, deframer: &Deframer) -> Result<(), Status> {
+    if !trailers.contains_key(end::GRPC_STATUS) {
+        deframer.finish()?;
+    }
+    end::status(trailers)?;
+    deframer.finish()
 }
 
 /// An answer without body yet: what the upstream's metadata says of headers and status.

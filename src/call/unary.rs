@@ -10,7 +10,7 @@ use super::body::Body;
 use super::endpoint::{Endpoint, ResponseForm};
 use super::incoming::{self, Content};
 use super::progress::Progress;
-use super::{Request, ResponseHead, call_head, scratch};
+use super::{Request, ResponseHead, call_head, ended, scratch};
 use crate::protocol::compression::MessageCoding;
 use crate::protocol::end;
 use crate::protocol::envelope::{self, Deframer};
@@ -97,10 +97,9 @@ pub(super) async fn finish(
     progress.end_upstream();
     let message = message?;
     head.add(endpoint, &trailers);
-    if let Err(status) = end::status(&trailers) {
+    if let Err(status) = ended(&trailers, &deframer) {
         return Err(head.into_failure(status));
     }
-    deframer.finish()?;
     let message = coding?.decode(message.ok_or_else(no_message)?, endpoint.upstream.config().max_response_bytes)?;
     print(endpoint, head, &message)
 }

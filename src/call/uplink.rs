@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use h2::{Reason, SendStream};
 use http::Response;
@@ -217,6 +217,8 @@ enum SourceForm {
     Json,
     /// NDJSON or a JSON array.
     Messages(Splitter),
+    /// One JSON message, over as many lines as it likes.
+    Single(BytesMut),
     /// HttpBody: the content type goes with the first chunk.
     Raw { content_type: String, waiting: Bytes },
 }
@@ -275,7 +277,7 @@ impl Source {
     /// A message that is whole.
     fn take(&mut self) -> Result<Option<Content>, Status> {
         match &mut self.form {
-            SourceForm::Nothing | SourceForm::Json => Ok(None),
+            SourceForm::Nothing | SourceForm::Json | SourceForm::Single(_) => Ok(None),
             SourceForm::Messages(splitter) => Ok(splitter.next()?.map(Content::Json)),
             SourceForm::Raw { content_type, waiting } if !waiting.is_empty() => {
                 let data = waiting.split_to(waiting.len().min(MAX_RAW_CHUNK_BYTES));
@@ -287,9 +289,14 @@ impl Source {
 
     /// What is left once the body is over.
     fn last(&mut self) -> Result<Option<Content>, Status> {
-        let SourceForm::Messages(splitter) = &mut self.form else { return Ok(None) };
-        splitter.end();
-        Ok(splitter.next()?.map(Content::Json))
+        match &mut self.form {
+            SourceForm::Messages(splitter) => {
+                splitter.end();
+                Ok(splitter.next()?.map(Content::Json))
+            }
+            SourceForm::Single(json) if !json.is_empty() => Ok(Some(Content::Json(json.split().freeze()))),
+            SourceForm::Single(_) | SourceForm::Nothing | SourceForm::Json | SourceForm::Raw { .. } => Ok(None),
+        }
     }
 
     /// Reads what comes next.
@@ -317,13 +324,17 @@ impl Source {
         if let SourceForm::Json = self.form
             && let Some(first) = data.iter().find(|byte| !byte.is_ascii_whitespace())
         {
-            let max_bytes = self.limits.max_bytes;
-            let array = *first == b'[';
-            self.form =
-                SourceForm::Messages(if array { Splitter::array(max_bytes) } else { Splitter::lines(max_bytes) });
+            self.form = match first {
+                b'[' => SourceForm::Messages(Splitter::array(self.limits.max_bytes)),
+                _ => SourceForm::Single(BytesMut::new()),
+            };
         }
         match &mut self.form {
             SourceForm::Messages(splitter) => splitter.push(data),
+            SourceForm::Single(json) if json.len() + data.len() > self.limits.max_bytes => {
+                return Err(content::too_large(self.limits.max_bytes));
+            }
+            SourceForm::Single(json) => json.extend_from_slice(&data),
             SourceForm::Raw { waiting, .. } => *waiting = data,
             // White space before the first message.
             SourceForm::Json => {}

@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::uri::Authority;
+use http::{Method, Request, Response, StatusCode, Version};
 
 use super::Gateway;
 use super::account::Account;
@@ -21,6 +22,7 @@ use crate::protocol::rest::error::ErrorFormat;
 use crate::protocol::{deadline, metadata};
 use crate::route::captures::Captures;
 use crate::route::router::Miss;
+use crate::route::rule::Verb;
 use crate::status::{Blame, Code, Status};
 
 /// What the server knows of a request's connection.
@@ -34,7 +36,12 @@ pub struct Connection {
     pub client_text: Box<str>,
     pub scheme: Scheme,
     pub limits: BodyLimits,
+    /// All header fields of a request together.
+    pub max_header_bytes: usize,
 }
+
+/// The longest path and query together.
+const MAX_TARGET_BYTES: usize = 8 << 10;
 
 thread_local! {
     /// The memory of the last request's captures, for the next request of this thread.
@@ -76,8 +83,17 @@ async fn serve(
     account: &mut Account,
     (head, body): (&Parts, Incoming),
 ) -> Served {
+    if let Err(status) = check_head(head, connection) {
+        return Served { endpoint: None, outcome: Err(status) };
+    }
     let mut captures = SPARE_CAPTURES.take();
     let endpoint = match gateway.find(&head.method, head.uri.path(), &mut captures) {
+        // A route for any method is none for OPTIONS, which is the gateway's to answer.
+        Ok(endpoint) if head.method == Method::OPTIONS && endpoint.binding.verb == Verb::Any => {
+            let allow = gateway.router().allow(head.uri.path());
+            let outcome = missed(&head.method, allow.map_or_else(|miss| miss, Miss::MethodNotAllowed));
+            return Served { endpoint: None, outcome };
+        }
         Ok(endpoint) => endpoint.clone(),
         Err(miss) => return Served { endpoint: None, outcome: missed(&head.method, miss) },
     };
@@ -85,6 +101,30 @@ async fn serve(
     let outcome = call_endpoint(connection, account, &endpoint, (head, body, &captures)).await;
     SPARE_CAPTURES.set(captures);
     Served { endpoint: Some(endpoint), outcome }
+}
+
+/// What no request may have, whichever its endpoint.
+fn check_head(head: &Parts, connection: &Connection) -> Result<(), Status> {
+    let too_large = |message, http| Err(Status::new(Code::ResourceExhausted, Blame::Client, message).with_http(http));
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > MAX_TARGET_BYTES {
+        return too_large("the request target is too long", StatusCode::URI_TOO_LONG);
+    }
+    let size: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if size > connection.max_header_bytes {
+        return too_large("the request's headers are too large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    }
+    if head.version != Version::HTTP_11 {
+        return Ok(());
+    }
+    // RFC 9112, 3.2: exactly one, also beside a target that has an authority of its own.
+    let mut hosts = head.headers.get_all(HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (Some(host), None) if host.is_empty() || Authority::try_from(host.as_bytes()).is_ok() => Ok(()),
+        (Some(_), None) => Err(Status::invalid_argument("host", "it is no host")),
+        (None, _) => Err(Status::invalid_argument("host", "it is missing")),
+        (Some(_), Some(_)) => Err(Status::invalid_argument("host", "it is there more than once")),
+    }
 }
 
 async fn call_endpoint(
@@ -119,7 +159,7 @@ fn metadata(
     let mut metadata = HeaderMap::with_capacity(head.headers.len() + 12);
     let rules = &endpoint.settings.request_headers;
     metadata::request(&head.headers, rules, metadata::Bounds::default(), &mut metadata)?;
-    let authority = head.uri.authority().map(http::uri::Authority::as_str);
+    let authority = head.uri.authority().map(Authority::as_str);
     let host = authority.or_else(|| head.headers.get(HOST).and_then(|host| host.to_str().ok()));
     let fresh = Trace {
         trace_id: rand::random(),

@@ -116,6 +116,10 @@ pub fn request(
     let (mut count, mut size) = (0_usize, 0_usize);
     for (name, value) in headers {
         let text = name.as_str();
+        if !is_legal(name, value) {
+            // gRPC has no way to say it, and servers refuse the whole call for it.
+            continue;
+        }
         if stays_here(text) || !rules.passes(name) || connection.iter().any(|token| token.eq_ignore_ascii_case(text)) {
             continue;
         }
@@ -210,6 +214,13 @@ fn stays_here(name: &str) -> bool {
     ) || ["content-", "accept", "grpc-", "proxy-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether gRPC can carry a header: its names are of fewer characters than HTTP's, and its values are visible ASCII
+/// and spaces.
+fn is_legal(name: &HeaderName, value: &HeaderValue) -> bool {
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    name.as_str().as_bytes().iter().all(in_name) && value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
 /// Metadata of an answer that ends at the gateway.
 fn stays_upstream(name: &str) -> bool {
     matches!(
@@ -224,6 +235,7 @@ fn stays_upstream(name: &str) -> bool {
             | "content-length"
             | "content-encoding"
             | "accept-encoding"
+            | "date"
     ) || ["grpc-", "proxy-"].iter().any(|prefix| name.starts_with(prefix))
 }
 

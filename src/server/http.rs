@@ -102,6 +102,7 @@ impl Server {
             client: accepted.client(),
             client_text: accepted.client().to_string().into(),
             scheme: Scheme::Http,
+            max_header_bytes: limits.header_bytes,
             limits: BodyLimits { max_bytes: limits.body_bytes, timeout: limits.body_timeout },
         };
         let serving = Serving {
@@ -200,8 +201,8 @@ impl Serving {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
-            .max_header_size(self.limits.header_bytes)
-            .max_buf_size(MAX_BUFFER_BYTES.max(self.limits.header_bytes + 1024))
+            .max_header_size(self.head_bytes())
+            .max_buf_size(MAX_BUFFER_BYTES.max(self.head_bytes()))
             .serve_connection(io, service_fn(|request| serve.request(request)));
         self.drive(connection, |connection| connection.graceful_shutdown()).await;
     }
@@ -214,7 +215,7 @@ impl Serving {
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.limits.streams)
-            .max_header_list_size(u32::try_from(self.limits.header_bytes).unwrap_or(u32::MAX))
+            .max_header_list_size(u32::try_from(self.head_bytes()).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
@@ -224,6 +225,12 @@ impl Serving {
             .keep_alive_timeout(PING_TIMEOUT)
             .serve_connection(io, service_fn(|request| serve.request(request)));
         self.drive(connection, |connection| connection.graceful_shutdown()).await;
+    }
+
+    /// The largest head that is read at all. It is larger than what is served, so that what is a little too large is
+    /// told so in the gateway's own form.
+    fn head_bytes(&self) -> usize {
+        2 * self.limits.header_bytes + MAX_BUFFER_BYTES / 2
     }
 
     /// What serves the connection's requests.

@@ -165,6 +165,14 @@ impl Unregistered {
 
 /// A socket a worker on one address; a port of 0 is chosen once for all.
 fn bind_tcp(mut address: SocketAddr, workers: usize) -> io::Result<Vec<std::net::TcpListener>> {
+    if workers > 1 {
+        // Sockets that share a port also share it with those of another process: this one does not, and finds out.
+        let alone = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        alone.set_reuse_address(true)?;
+        alone.bind(&address.into())?;
+        alone.listen(1)?;
+        address = alone.local_addr()?.as_socket().unwrap_or(address);
+    }
     let mut sockets = Vec::with_capacity(workers);
     for _ in 0..workers {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;

@@ -29,6 +29,7 @@ impl Content {
         let mut values = headers.get_all(CONTENT_TYPE).iter();
         let value = match (values.next(), values.next()) {
             (None, _) => return Self::Json,
+            (Some(value), None) if value.as_bytes().trim_ascii().is_empty() => return Self::Json,
             (Some(value), None) => value.to_str().unwrap_or_default(),
             (Some(_), Some(_)) => return Self::Other,
         };

@@ -173,7 +173,8 @@ impl Scratch {
                 return false;
             }
             if later.path.len() > earlier.path.len() {
-                problem = Some((later.path.clone(), "the request sets the message around it as well"));
+                let text = "the request sets the message around it as well";
+                problem = Some((later.path.clone(), later.name.clone(), text));
                 return false;
             }
             let shape = shape(plan, message, &later.path);
@@ -188,14 +189,21 @@ impl Scratch {
                     Source::Path => "the path of the request has another value",
                     Source::Parameter => "the parameter is given twice",
                 };
-                problem = Some((later.path.clone(), text));
+                problem = Some((later.path.clone(), later.name.clone(), text));
             }
             // A second parameter is one too many, whatever it says.
             earlier.source = Source::Parameter;
             agreed
         });
         match problem {
-            Some((path, text)) => Err(Status::invalid_argument(dotted(plan, message, &path), text)),
+            Some((path, name, text)) => {
+                // A parameter is called what the client called it.
+                let name = match String::from_utf8_lossy(bytes(&name)) {
+                    name if name.is_empty() => dotted(plan, message, &path),
+                    name => name.into_owned(),
+                };
+                Err(Status::invalid_argument(name, text))
+            }
             None => Ok(()),
         }
     }

@@ -94,11 +94,19 @@ impl Scratch {
             }
             let equals = memchr::memchr(b'=', pair).unwrap_or(pair.len());
             let (name, value) = pair.split_at_checked(equals).unwrap_or_default();
+            let before = self.assignments.len();
             let (mut decoded_name, mut text) = (std::mem::take(&mut self.name), std::mem::take(&mut self.text));
             let result = decode(name, &mut decoded_name)
                 .and_then(|()| decode(value.get(1..).unwrap_or_default(), &mut text))
                 .map_err(|problem| Status::invalid_argument(text::bare(name), problem))
                 .and_then(|()| self.bind_parameter(plan, target, scope, (&decoded_name, &text)));
+            if self.assignments.len() > before
+                && let Some(assignment) = self.assignments.last_mut()
+            {
+                let start = self.values.len();
+                self.values.extend_from_slice(&decoded_name);
+                assignment.name = start..self.values.len();
+            }
             self.name = decoded_name;
             self.text = text;
             result?;
@@ -173,7 +181,7 @@ impl Scratch {
     fn assign(&mut self, path: Path, source: Source, start: usize) {
         let order = self.assignments.len();
         let value = start..self.values.len();
-        self.assignments.push(Assignment { path, order, source, value, key: 0..0 });
+        self.assignments.push(Assignment { path, order, source, value, key: 0..0, name: 0..0 });
     }
 }
 

@@ -196,7 +196,7 @@ fn lists_are_given_by_repetition_and_others_once() {
     );
     check_bad_query("int32=1&int32=1", "int32: the parameter is given twice");
     check_bad_query("int32=1&int32=2", "int32: the parameter is given twice");
-    check_bad_query("snake_case=1&snakeCase=1", "snake_case: the parameter is given twice");
+    check_bad_query("snake_case=1&snakeCase=1", "snakeCase: the parameter is given twice");
     check_bad_query("kind.int32=1&kind.int32=1", "kind.int32: the parameter is given twice");
     check_bad_query("int32s=1,2", "int32s: expected an int32, found \"1,2\"");
 }
@@ -264,8 +264,8 @@ fn maps_are_given_by_their_keys() {
         r#"{"int32Map":{"7":8},"boolMap":{"true":1},"enumMap":{"x":1}}"#,
     );
     check_query("kind.stringMap[a]=b", r#"{"kind":{"stringMap":{"a":"b"}}}"#);
-    check_bad_query("stringMap[a]=b&stringMap[a]=b", "string_map: the parameter is given twice");
-    check_bad_query("int32Map[1]=1&int32Map[1.0]=2", "int32_map: the parameter is given twice");
+    check_bad_query("stringMap[a]=b&stringMap[a]=b", "stringMap[a]: the parameter is given twice");
+    check_bad_query("int32Map[1]=1&int32Map[1.0]=2", "int32Map[1.0]: the parameter is given twice");
     check_bad_query("int32Map[x]=1", "int32Map[x]: expected an int32, found \"x\"");
     check_bad_query("int32Map[1]=x", "int32Map[1]: expected an int32, found \"x\"");
     check_bad_query("stringMap=1", "stringMap: a parameter for a map needs a key, as in `labels[key]=value`");

@@ -27,6 +27,8 @@ pub(crate) struct Assignment {
     pub(crate) value: Range<usize>,
     /// Where the values have the key of a map's entry, which is a part of the value; else empty.
     pub(crate) key: Range<usize>,
+    /// Where the values have the name of the parameter, for errors; empty for a variable of the path.
+    pub(crate) name: Range<usize>,
 }
 
 /// Where an assignment comes from.

@@ -47,7 +47,6 @@ fn forms_and_lines_are_told_apart() {
 #[test]
 fn all_else_is_other() {
     for value in [
-        "",
         "text/plain",
         "text/json",
         "application/jsonp",
@@ -61,6 +60,8 @@ fn all_else_is_other() {
         check(&[value], Content::Other);
     }
     check(&["application/json", "application/json"], Content::Other);
+    check(&[""], Content::Json);
+    check(&[" "], Content::Json);
 }
 
 #[test]
