@@ -1,8 +1,7 @@
 //! The literal edges of a trie: from a node and a text to a child.
 //!
-//! One flat table for all nodes, by open addressing, with short literals inside, because what a lookup among many routes
-//! costs is its cache misses (`benches/route.rs`): a map in each node had twice as many. The keys are ours, not a
-//! client's, so that a fixed hash is safe.
+//! One flat table for all nodes, by open addressing, with short literals inside, so that a step of a lookup touches little
+//! memory. The keys are ours, not a client's, so that a fixed hash is safe.
 
 use std::hash::BuildHasher;
 use std::num::NonZeroU32;
