@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 pub use self::load::{Environment, load};
 use self::reflection::Asking;
@@ -118,7 +119,7 @@ pub async fn run_on(
     let admin = doors.admin.take().map(|listener| {
         let (metrics, access_log) = (environment.metrics.clone(), environment.access_log.clone());
         let state = admin::State { health: health.clone(), current, metrics, access_log };
-        tokio::spawn(admin::serve(listener, state))
+        Aborting(tokio::spawn(admin::serve(listener, state)).abort_handle())
     });
 
     health.set_ready(true);
@@ -138,10 +139,21 @@ pub async fn run_on(
     }
     // Fails only if the thread has ended by itself.
     let _ = events.send(reload::Event::Stop);
-    if let Some(admin) = admin {
-        admin.abort();
+    drop(admin);
+    stop_log(environment.access_log).await
+}
+
+/// A task that ends when nobody holds it any more.
+struct Aborting(AbortHandle);
+
+impl Drop for Aborting {
+    fn drop(&mut self) {
+        self.0.abort();
     }
-    let log = environment.access_log.clone();
+}
+
+/// Gives the access log a moment to write what waits.
+async fn stop_log(log: Arc<AccessLog>) -> Result<(), AppError> {
     let stopped = on_thread("log-stop", move || log.stop())?;
     let _ = tokio::time::timeout(LAST_WAIT, stopped).await;
     Ok(())

@@ -58,12 +58,10 @@ pub(super) async fn respond(stream: Stream<'_>) -> Result<Response<Body>, Status
     let Stream { endpoint, response, answer, format, uplink, deadline } = stream;
     end::check_head(response.status(), response.headers())?;
     let head = ResponseHead::new(endpoint, response.headers());
-    if answer.is_end() {
-        if let Err(status) = end::status(response.headers()) {
-            return Err(head.into_failure(status));
-        }
-    }
     let trailers_only = answer.is_end();
+    if trailers_only && let Err(status) = end::status(response.headers()) {
+        return Err(head.into_failure(status));
+    }
     let mut downlink = Downlink {
         endpoint: endpoint.clone(),
         live: Live::new(answer, uplink, deadline),

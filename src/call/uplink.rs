@@ -62,7 +62,8 @@ pub(super) async fn answer_stream(endpoint: &Arc<Endpoint>, request: Request<'_>
     let head = || call_head(endpoint, request.metadata, request.deadline);
     request.progress.begin_upstream();
     let (stream, answer) = endpoint.upstream.open(request.worker, head).await?.split();
-    let mut uplink = Some(send_all(endpoint.clone(), source, Opening::Unread(first), Unfinished::new(stream)).boxed());
+    let mut uplink =
+        Some(send_all(endpoint.clone(), source, Opening::Unread(Box::new(first)), Unfinished::new(stream)).boxed());
     let (response, answer) = alongside(&mut uplink, answer).await?;
     let deadline = request.deadline;
     downlink::respond(Stream { endpoint, response, answer, format, uplink, deadline }).await
@@ -102,7 +103,7 @@ enum Opening {
     /// Read and framed; `None` if there is none.
     Bound(Option<Bytes>),
     /// Still to come.
-    Unread(First),
+    Unread(Box<First>),
 }
 
 /// Sends every message, then the end.
@@ -170,7 +171,7 @@ async fn send_messages(
 ) -> Result<(), Status> {
     let first = match opening {
         Opening::Bound(first) => first,
-        Opening::Unread(first) => source.first(endpoint, first).await?,
+        Opening::Unread(first) => source.first(endpoint, *first).await?,
     };
     let Some(first) = first else { return Ok(()) };
     let mut wanted = stream.send(first).await?;

@@ -80,6 +80,9 @@ pub struct Answer {
     _guard: Guard,
 }
 
+/// The head of an answer, and its body.
+pub type Answered = (Response<()>, Answer);
+
 /// Counts a call while it lasts.
 #[derive(Debug)]
 struct Guard {
@@ -143,7 +146,7 @@ impl Upstream {
         worker: usize,
         head: impl Fn() -> Result<CallHead, Status>,
         body: Bytes,
-    ) -> Result<(Response<()>, Answer), Status> {
+    ) -> Result<Answered, Status> {
         let mut resent = false;
         loop {
             let mut call = self.open(worker, &head).await?;
@@ -243,13 +246,13 @@ impl Drop for Admitted<'_> {
 
 impl Call {
     /// Waits for the answer's head.
-    async fn answer(self) -> Result<(Response<()>, Answer), h2::Error> {
+    async fn answer(self) -> Result<Answered, h2::Error> {
         let (head, stream) = self.response.await?.into_parts();
         Ok((Response::from_parts(head, ()), Answer { stream, _guard: self.guard }))
     }
 
     /// Splits off the waiting for the answer's head, so that messages can be sent meanwhile.
-    pub fn split(self) -> (SendStream<Bytes>, impl Future<Output = Result<(Response<()>, Answer), Status>> + Send) {
+    pub fn split(self) -> (SendStream<Bytes>, impl Future<Output = Result<Answered, Status>> + Send) {
         let Self { response, request, guard } = self;
         let answer = async move {
             let (head, stream) = response.await.map_err(stream_failure)?.into_parts();

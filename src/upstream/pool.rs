@@ -116,9 +116,7 @@ impl Server {
                     return connected;
                 }
             }
-            if connected.is_err() {
-                return connected;
-            }
+            connected?;
         }
     }
 
