@@ -3,7 +3,15 @@
 //! # The path of one request
 //!
 //! The modules below stand in the order in which a request walks through them, and a module uses only modules
-//! below it.
+//! below it: reading order, data flow and dependency direction are one and the same.
+//!
+//! `server` accepts a connection and reads a head. [`gateway::respond`] finds the endpoint by `route`, makes the
+//! metadata by `protocol`, and hands over to [`call`]: the body becomes messages by `transcode::bind`, the messages go
+//! to the `upstream`, its answer becomes JSON by `transcode::encode`, and `protocol::rest` frames what is a stream. A
+//! [`status::Status`] from any step falls straight to the end, where it is written.
+//!
+//! Above the server stands what makes it: `cli` parses a command, `config` checks a file, `app` loads descriptors into
+//! a [`schema::Schema`], compiles the [`gateway::Gateway`], and swaps in the next one when something has changed.
 
 #![cfg_attr(
     test,

@@ -23,11 +23,9 @@ use self::body::Body;
 use self::endpoint::{CallKind, Endpoint};
 pub use self::incoming::{BodyLimits, Incoming};
 use self::progress::Progress;
-use crate::protocol::compression::MessageCoding;
-use crate::protocol::deadline;
-use crate::protocol::end;
 use crate::protocol::envelope::Deframer;
 use crate::protocol::metadata::{self, StatusOverride};
+use crate::protocol::{end, head};
 use crate::route::captures::Captures;
 use crate::status::{Blame, Code, Detail, Status};
 use crate::transcode::encode::EncodeOptions;
@@ -93,17 +91,12 @@ fn deadline_exceeded() -> Status {
 
 /// The head of the upstream's request; the deadline goes along as the time that remains.
 fn call_head(endpoint: &Endpoint, metadata: &Metadata<'_>, deadline: Option<Instant>) -> Result<CallHead, Status> {
-    let mut metadata = metadata()?;
-    if let Some(deadline) = deadline {
-        let remaining = deadline.saturating_duration_since(Instant::now());
-        if remaining == Duration::ZERO {
-            return Err(deadline_exceeded());
-        }
-        metadata.insert(deadline::GRPC_TIMEOUT, deadline::grpc_timeout(remaining));
+    let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    if remaining == Some(Duration::ZERO) {
+        return Err(deadline_exceeded());
     }
-    metadata.insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static("application/grpc"));
-    metadata.insert(http::header::TE, http::HeaderValue::from_static("trailers"));
-    metadata.insert("grpc-accept-encoding", MessageCoding::ACCEPTED);
+    let mut metadata = metadata()?;
+    head::complete(&mut metadata, remaining);
     Ok(CallHead { path: endpoint.path.clone(), metadata })
 }
 

@@ -9,7 +9,6 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::SendStream;
 use http::HeaderMap;
-use http::header::{CONTENT_TYPE, HeaderValue, TE};
 use http::uri::PathAndQuery;
 use prost::Message;
 
@@ -17,8 +16,8 @@ use super::{Answer, CallHead, Upstream, stream_failure};
 use crate::pb::grpc::reflection::v1::server_reflection_request::MessageRequest;
 use crate::pb::grpc::reflection::v1::server_reflection_response::MessageResponse;
 use crate::pb::grpc::reflection::v1::{ServerReflectionRequest, ServerReflectionResponse};
-use crate::protocol::end;
 use crate::protocol::envelope::{self, Deframer};
+use crate::protocol::{end, head};
 use crate::schema::load::SourceSet;
 use crate::status::{Blame, Code, Status};
 
@@ -169,16 +168,15 @@ enum Opening {
 impl Session {
     async fn open(upstream: &Upstream, worker: usize, path: &'static str) -> Result<Self, Status> {
         let mut metadata = HeaderMap::new();
-        metadata.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        metadata.insert(TE, HeaderValue::from_static("trailers"));
-        let head = || Ok(CallHead { path: PathAndQuery::from_static(path), metadata: metadata.clone() });
-        let (mut request, answer) = upstream.open(worker, head).await?.split();
+        head::complete(&mut metadata, None);
+        let call = || Ok(CallHead { path: PathAndQuery::from_static(path), metadata: metadata.clone() });
+        let (mut request, answer) = upstream.open(worker, call).await?.split();
         // A server may hold its head back until the first message has come.
         send(&mut request, MessageRequest::ListServices("*".into()))?;
-        let (head, answer) = answer.await?;
-        end::check_head(head.status(), head.headers())?;
+        let (response, answer) = answer.await?;
+        end::check_head(response.status(), response.headers())?;
         if answer.is_end() {
-            end::status(head.headers())?;
+            end::status(response.headers())?;
         }
         Ok(Self { request, answer, deframer: Deframer::new(MAX_ANSWER_BYTES), opening: Opening::Asked })
     }
