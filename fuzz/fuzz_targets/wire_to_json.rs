@@ -8,6 +8,9 @@ use lockgate::transcode::encode::{EncodeOptions, Encoder, Unset};
 use lockgate_fuzz::{EVERYTHING, LEGACY, PLAN};
 use serde::de::IgnoredAny;
 
+/// The one field of type NullValue that has no presence.
+const NULL: &[u8] = b"\"nullValue\":null";
+
 /// A small limit, so that the fuzzer finds its edge.
 const MAX_BYTES: usize = 4096;
 
@@ -26,8 +29,9 @@ fuzz_target!(|data: &[u8]| {
         // serde_json ends at 128 brackets; ours count messages, and lists come on top.
         assert!(error.to_string().starts_with("recursion limit"), "{error}");
     }
-    // Unset fields go behind those that are there, which is another order the second time.
-    if unset == Unset::Omit {
+    // Unset fields go behind those that are there, which is another order the second time. A NullValue is null whatever
+    // its number, and null is its default, which is left out.
+    if unset == Unset::Omit && !json.windows(NULL.len()).any(|window| window == NULL) {
         assert_prints_the_same(message, &json);
     }
 });
