@@ -24,9 +24,24 @@ fn messages<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> (Vec<(bool, Bytes)>, 
     (messages, whole)
 }
 
+/// Chunks of `size` bytes and of sixteen times as many, as the bits of `pattern` say: small ones are kept differently.
+fn cut(mut bytes: &[u8], size: usize, pattern: u8) -> Vec<&[u8]> {
+    let mut chunks = Vec::new();
+    for turn in 0.. {
+        if bytes.is_empty() {
+            break;
+        }
+        let size = if pattern >> (turn % 8) & 1 == 0 { size } else { size * 16 };
+        let (chunk, rest) = bytes.split_at(size.min(bytes.len()));
+        chunks.push(chunk);
+        bytes = rest;
+    }
+    chunks
+}
+
 fuzz_target!(|data: &[u8]| {
-    let Some((cut, bytes)) = data.split_first() else { return };
+    let Some((&[size, pattern], bytes)) = data.split_first_chunk() else { return };
     let whole = messages(std::iter::once(bytes));
-    let pieces = messages(bytes.chunks(usize::from(*cut).max(1)));
+    let pieces = messages(cut(bytes, usize::from(size).max(1), pattern).into_iter());
     assert_eq!(whole, pieces);
 });

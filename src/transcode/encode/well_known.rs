@@ -152,8 +152,12 @@ fn only_field(message: &MessagePlan) -> &FieldPlan {
     message.fields.first().expect("a well-known type is as its own file declares it")
 }
 
-/// Appends a path with `_x` as `X`; `false` if it would not come back the same.
+/// Appends a path with `_x` as `X`; `false` if it would not come back the same. One with a comma would be two, an empty
+/// one none.
 fn write_camel(out: &mut Vec<u8>, path: &[u8]) -> bool {
+    if path.is_empty() {
+        return false;
+    }
     let mut rest = path.iter();
     while let Some(&byte) = rest.next() {
         match byte {
@@ -161,7 +165,7 @@ fn write_camel(out: &mut Vec<u8>, path: &[u8]) -> bool {
                 Some(letter @ b'a'..=b'z') => out.push(letter.to_ascii_uppercase()),
                 _ => return false,
             },
-            b'A'..=b'Z' => return false,
+            b'A'..=b'Z' | b',' => return false,
             _ => out.push(byte),
         }
     }
