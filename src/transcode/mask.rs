@@ -66,6 +66,27 @@ pub(crate) fn append(
     Ok(())
 }
 
+/// Appends the field `mask` of `message` to `out`, with these paths. Without any it stays unset.
+pub(crate) fn append_paths(
+    plan: &Plan,
+    (message, mask): (MessageId, FieldIndex),
+    paths: &[String],
+    out: &mut Vec<u8>,
+) {
+    let mut content = Vec::new();
+    for path in paths {
+        // `FieldMask.paths`: field 1, with a length.
+        content.push(0x0a);
+        append_varint(path.len() as u64, &mut content);
+        content.extend_from_slice(path.as_bytes());
+    }
+    if !content.is_empty() {
+        plan.message(message).field(mask).tag.append(out);
+        append_varint(content.len() as u64, out);
+        out.extend_from_slice(&content);
+    }
+}
+
 struct Walk<'a> {
     plan: &'a Plan,
     /// The path of where the walk is.

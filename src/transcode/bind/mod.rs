@@ -122,9 +122,12 @@ impl Decoder {
             BodyTarget::Field(body) => pass.woven_body(target.message, body, weave),
         })?;
         if let (PatchMask::Fill(mask), BodyTarget::Field(body)) = (target.patch_mask, target.body)
-            && !json.is_empty()
             && !binder.assigns(mask)
         {
+            if json.is_empty() {
+                mask::append_paths(plan, (target.message, mask), &binder.paths_in(plan, target.message, body), out);
+                return Ok(());
+            }
             let appended = mask::append(plan, target.message, (body, mask), json, out);
             return appended.inspect_err(|_| out.truncate(start));
         }
@@ -157,6 +160,20 @@ impl Scratch {
     /// Whether the field of the request message is assigned.
     fn assigns(&self, index: FieldIndex) -> bool {
         self.assignments.iter().any(|assignment| assignment.path.first() == Some(&index))
+    }
+
+    /// The paths below the body's field that a form names, each once, in proto names.
+    fn paths_in(&self, plan: &Plan, message: MessageId, body: FieldIndex) -> Vec<String> {
+        let named = self.assignments.iter().filter(|assignment| !assignment.name.is_empty());
+        let inside = named.filter_map(|assignment| match assignment.path.split_first() {
+            Some((first, rest)) if *first == body && !rest.is_empty() => Some(rest),
+            _ => None,
+        });
+        let root = plan.message(message).field(body).kind.message();
+        let mut paths: Vec<_> = root.map_or_else(Vec::new, |root| inside.map(|path| dotted(plan, root, path)).collect());
+        // Assignments are sorted by their paths: a list's elements follow each other.
+        paths.dedup();
+        paths
     }
 
     /// Sorts the assignments, drops parameters that say what the path says, and rejects all that contradict.

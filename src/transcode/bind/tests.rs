@@ -488,6 +488,11 @@ fn a_patch_fills_the_mask() {
         r#"{"item":{"int32":1,"string":"x"},"updateMask":""}"#,
     );
     check(Request { json: r#"{"int32":1}"#, mask: PatchMask::Leave, ..patch }, r#"{"item":{"int32":1,"string":"x"}}"#);
+    check(
+        Request { form: "int32=1&snakeCase=2&int32s=1&int32s=2&kind.bool=true", ..patch },
+        r#"{"item":{"int32":1,"snakeCase":2,"string":"x","int32s":[1,2],"kind":{"bool":true}},
+            "updateMask":"int32,kind.bool,int32s,snakeCase"}"#,
+    );
 }
 
 proptest! {
