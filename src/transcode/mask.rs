@@ -67,12 +67,7 @@ pub(crate) fn append(
 }
 
 /// Appends the field `mask` of `message` to `out`, with these paths. Without any it stays unset.
-pub(crate) fn append_paths(
-    plan: &Plan,
-    (message, mask): (MessageId, FieldIndex),
-    paths: &[String],
-    out: &mut Vec<u8>,
-) {
+pub(crate) fn append_paths(plan: &Plan, (message, mask): (MessageId, FieldIndex), paths: &[String], out: &mut Vec<u8>) {
     let mut content = Vec::new();
     for path in paths {
         // `FieldMask.paths`: field 1, with a length.

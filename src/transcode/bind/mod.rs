@@ -170,7 +170,8 @@ impl Scratch {
             _ => None,
         });
         let root = plan.message(message).field(body).kind.message();
-        let mut paths: Vec<_> = root.map_or_else(Vec::new, |root| inside.map(|path| dotted(plan, root, path)).collect());
+        let mut paths: Vec<_> =
+            root.map_or_else(Vec::new, |root| inside.map(|path| dotted(plan, root, path)).collect());
         // Assignments are sorted by their paths: a list's elements follow each other.
         paths.dedup();
         paths
