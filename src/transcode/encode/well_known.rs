@@ -152,12 +152,8 @@ fn only_field(message: &MessagePlan) -> &FieldPlan {
     message.fields.first().expect("a well-known type is as its own file declares it")
 }
 
-/// Appends a path with `_x` as `X`; `false` if it would not come back the same. One with a comma would be two, an empty
-/// one none.
+/// Appends a path with `_x` as `X`; `false` if it would not come back the same.
 fn write_camel(out: &mut Vec<u8>, path: &[u8]) -> bool {
-    if path.is_empty() {
-        return false;
-    }
     let mut rest = path.iter();
     while let Some(&byte) = rest.next() {
         match byte {
@@ -165,7 +161,7 @@ fn write_camel(out: &mut Vec<u8>, path: &[u8]) -> bool {
                 Some(letter @ b'a'..=b'z') => out.push(letter.to_ascii_uppercase()),
                 _ => return false,
             },
-            b'A'..=b'Z' | b',' => return false,
+            b'A'..=b'Z' => return false,
             _ => out.push(byte),
         }
     }

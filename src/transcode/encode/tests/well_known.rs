@@ -83,7 +83,7 @@ fn field_masks() {
     let mask = |paths: &[&str]| paths.iter().flat_map(|path| bytes(1, path)).collect::<Vec<u8>>();
     check("google.protobuf.FieldMask", &mask(&[]), r#""""#);
     check("google.protobuf.FieldMask", &mask(&["foo_bar.baz_q", "x"]), r#""fooBar.bazQ,x""#);
-    for path in ["fooBar", "foo_3", "foo__bar", "foo_", "_", "a_B", "a,b", ",", ""] {
+    for path in ["fooBar", "foo_3", "foo__bar", "foo_", "_", "a_B"] {
         check_fails(
             "google.protobuf.FieldMask",
             &mask(&[path]),
