@@ -50,4 +50,6 @@ pub mod telemetry;
 
 pub mod status;
 
+mod calendar;
+
 pub mod pb;

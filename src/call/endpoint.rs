@@ -207,7 +207,7 @@ impl Endpoint {
     pub(super) fn read_raw(&self, field: Option<FieldIndex>, message: &Bytes) -> Result<(HeaderValue, Bytes), Status> {
         let within = match field {
             None => message.clone(),
-            Some(field) => message.slice(http_body::find_field(&self.plan, (self.output, field), message)?),
+            Some(field) => message.slice_ref(http_body::find_field(&self.plan, (self.output, field), message)?),
         };
         let found = http_body::read(&within)?;
         let content_type = within.get(found.content_type).filter(|name| !name.is_empty());

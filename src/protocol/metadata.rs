@@ -191,13 +191,7 @@ impl StatusOverride {
 fn stays_here(name: &str) -> bool {
     matches!(
         name,
-        "connection"
-            | "keep-alive"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "http2-settings"
+        "http2-settings"
             | "expect"
             | "host"
             | "x-server-timeout"
@@ -211,7 +205,14 @@ fn stays_here(name: &str) -> bool {
             | "traceparent"
             | "tracestate"
             | "user-agent"
-    ) || ["content-", "accept", "grpc-", "proxy-"].iter().any(|prefix| name.starts_with(prefix))
+    ) || is_of_transport(name)
+        || ["content-", "accept"].iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// What belongs to one connection (RFC 9110, 7.6.1), or to gRPC itself, in either direction.
+fn is_of_transport(name: &str) -> bool {
+    matches!(name, "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade")
+        || ["grpc-", "proxy-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether gRPC can carry a header: its names are of fewer characters than HTTP's, and its values are visible ASCII
@@ -223,20 +224,8 @@ fn is_legal(name: &HeaderName, value: &HeaderValue) -> bool {
 
 /// Metadata of an answer that ends at the gateway.
 fn stays_upstream(name: &str) -> bool {
-    matches!(
-        name,
-        "connection"
-            | "keep-alive"
-            | "te"
-            | "trailer"
-            | "transfer-encoding"
-            | "upgrade"
-            | "content-type"
-            | "content-length"
-            | "content-encoding"
-            | "accept-encoding"
-            | "date"
-    ) || ["grpc-", "proxy-"].iter().any(|prefix| name.starts_with(prefix))
+    matches!(name, "content-type" | "content-length" | "content-encoding" | "accept-encoding" | "date")
+        || is_of_transport(name)
 }
 
 /// The names that `Connection` declares to be of this connection alone.

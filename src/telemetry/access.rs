@@ -6,12 +6,13 @@
 use std::cell::RefCell;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
 
+use crate::calendar;
 use crate::status::Code;
 
 /// How much one worker may have waiting for the writer, in bytes.
@@ -64,8 +65,9 @@ pub struct AccessLog {
     waiting: AtomicBool,
     stopped: AtomicBool,
     dropped: AtomicU64,
-    writer: Mutex<Option<(JoinHandle<()>, Thread)>>,
-    thread: std::sync::OnceLock<Thread>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    /// The writer's thread, to be woken without a lock.
+    thread: OnceLock<Thread>,
 }
 
 impl AccessLog {
@@ -79,15 +81,14 @@ impl AccessLog {
             stopped: AtomicBool::new(false),
             dropped: AtomicU64::new(0),
             writer: Mutex::new(None),
-            thread: std::sync::OnceLock::new(),
+            thread: OnceLock::new(),
         });
         if format != Format::Off {
             let writing = log.clone();
             let spawned = thread::Builder::new().name("access-log".into()).spawn(move || writing.write_on());
             if let Ok(handle) = spawned {
-                let thread = handle.thread().clone();
-                let _ = log.thread.set(thread.clone());
-                *lock(&log.writer) = Some((handle, thread));
+                log.thread.get_or_init(|| handle.thread().clone());
+                *lock(&log.writer) = Some(handle);
             }
         }
         log
@@ -126,8 +127,8 @@ impl AccessLog {
     /// Writes what waits, and stops.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
-        if let Some((handle, thread)) = lock(&self.writer).take() {
-            thread.unpark();
+        if let Some(handle) = lock(&self.writer).take() {
+            handle.thread().unpark();
             // The writer does not panic; were it to, there would be nothing left to write.
             let _ = handle.join();
         }
@@ -266,9 +267,16 @@ fn print_time(time: SystemTime, out: &mut Vec<u8>) {
 
 /// A second since 1970-01-01, up to the point before its fraction.
 fn print_second(second: u64, out: &mut Vec<u8>) {
-    let (year, month, day) = civil(second / 86_400);
-    let parts = [(month, b'-'), (day, b'-'), (second / 3600 % 24, b'T'), (second / 60 % 60, b':'), (second % 60, b':')];
-    print_digits(year, 4, out);
+    let days = i64::try_from(second / 86_400).expect("there are fewer days than half of all seconds");
+    let (year, month, day) = calendar::civil(days);
+    let parts = [
+        (month.into(), b'-'),
+        (day.into(), b'-'),
+        (second / 3600 % 24, b'T'),
+        (second / 60 % 60, b':'),
+        (second % 60, b':'),
+    ];
+    print_digits(year.into(), 4, out);
     for (number, before) in parts {
         out.push(before);
         print_digits(number, 2, out);
@@ -281,18 +289,6 @@ fn print_digits(number: u64, width: u32, out: &mut Vec<u8>) {
         let digit = number / 10_u64.pow(place) % 10;
         out.push(b'0' + u8::try_from(digit).expect("a digit is below ten"));
     }
-}
-
-/// Year, month and day of a day since 1970-01-01, in the proleptic Gregorian calendar.
-fn civil(days: u64) -> (u64, u64, u64) {
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + u64::from(month <= 2), month, day)
 }
 
 #[cfg(test)]

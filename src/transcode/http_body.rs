@@ -13,7 +13,7 @@ use crate::status::Status;
 
 use super::fault::Fault;
 use super::plan::{Plan, Tag};
-use super::wire::{Reader, WireType};
+use super::wire::{self, Reader, WireType};
 
 const CONTENT_TYPE: u32 = 1;
 const DATA: u32 = 2;
@@ -89,26 +89,15 @@ pub fn write_field(
     }
 }
 
-/// Where a field that is a body is within a message's wire bytes; empty where it is not there.
+/// The wire bytes of a field that is a body; empty where it is not there.
 ///
 /// # Errors
 /// INTERNAL, HTTP 502, for illegal bytes.
-pub fn find_field(plan: &Plan, (message, field): (MessageId, FieldIndex), wire: &[u8]) -> Result<Range<usize>, Status> {
+pub fn find_field<'a>(
+    plan: &Plan,
+    (message, field): (MessageId, FieldIndex),
+    wire: &'a [u8],
+) -> Result<&'a [u8], Status> {
     let number = plan.message(message).field(field).number;
-    let find = || -> Result<Range<usize>, Box<Fault>> {
-        let mut found = 0..0;
-        let mut reader = Reader::new(wire);
-        while !reader.is_empty() {
-            let tag = reader.tag()?;
-            if tag.number() == number && tag.is(WireType::Length) {
-                let length = reader.bytes()?.len();
-                let end = wire.len() - reader.rest().len();
-                found = end - length..end;
-            } else {
-                reader.skip(tag, 1)?;
-            }
-        }
-        Ok(found)
-    };
-    find().map_err(|fault| fault.into_status(wire))
+    wire::last_bytes(wire, number).map_err(|fault| fault.into_status(wire))
 }

@@ -252,6 +252,21 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The bytes of the last value of this field that has a length before it; empty where there is none.
+pub(crate) fn last_bytes(wire: &[u8], number: u32) -> Read<&[u8]> {
+    let mut last = b"".as_slice();
+    let mut reader = Reader::new(wire);
+    while !reader.is_empty() {
+        let tag = reader.tag()?;
+        if tag.number() == number && tag.is(WireType::Length) {
+            last = reader.bytes()?;
+        } else {
+            reader.skip(tag, 1)?;
+        }
+    }
+    Ok(last)
+}
+
 /// The group of a MessageSet that holds one message.
 const MESSAGE_SET_ITEM: u32 = 1;
 

@@ -51,10 +51,3 @@ fn nothing_forges_a_line() {
     record(hostile, Some(hostile)).print_text(&mut out);
     assert_eq!(out.iter().filter(|&&byte| byte == b'\n').count(), 1);
 }
-
-#[test]
-fn days_become_dates() {
-    for (days, date) in [(0, (1970, 1, 1)), (59, (1970, 3, 1)), (11_016, (2000, 2, 29)), (20_788, (2026, 12, 1))] {
-        assert_eq!(super::civil(days), date);
-    }
-}

@@ -26,8 +26,8 @@ use crate::status::{Detail, Status};
 use self::object::Printer;
 use self::regular::Regular;
 use super::fault::Fault;
-use super::plan::{FieldPlan, Plan};
-use super::wire::{Reader, WireType};
+use super::plan::Plan;
+use super::wire;
 
 /// Prints wire bytes as JSON. Holds scratch memory only: one per worker, used again and again.
 #[derive(Debug, Default)]
@@ -173,7 +173,7 @@ impl Encoder {
         let start = out.len();
         let plan = source.plan.message(source.message).field(field);
         if plan.kind == Kind::String && plan.shape == Shape::Singular {
-            let text = last_string(plan, source.wire).map_err(|fault| fault.into_status(source.wire))?;
+            let text = wire::last_bytes(source.wire, plan.number).map_err(|fault| fault.into_status(source.wire))?;
             let text = String::from_utf8_lossy(text);
             out.extend_from_slice(text.as_bytes());
             return Ok(out.len() > start);
@@ -244,19 +244,4 @@ pub struct Source<'a> {
     /// Its bytes.
     pub wire: &'a [u8],
     pub options: &'a EncodeOptions,
-}
-
-/// The last value of a singular string field.
-fn last_string<'a>(field: &FieldPlan, wire: &'a [u8]) -> Result<&'a [u8], Box<Fault>> {
-    let mut text = b"".as_slice();
-    let mut reader = Reader::new(wire);
-    while !reader.is_empty() {
-        let tag = reader.tag()?;
-        if tag.number() == field.number && tag.is(WireType::Length) {
-            text = reader.bytes()?;
-        } else {
-            reader.skip(tag, 1)?;
-        }
-    }
-    Ok(text)
 }

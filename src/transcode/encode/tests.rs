@@ -1,3 +1,5 @@
+//! Wire to JSON: what its tests share.
+
 mod differential;
 mod illegal;
 mod irregular;

@@ -4,6 +4,7 @@
 //! Ranges as in `timestamp.proto` and `duration.proto`.
 
 use super::number::{write_padded, write_unsigned};
+use crate::calendar;
 
 /// 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
 const TIMESTAMP_SECONDS: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
@@ -21,7 +22,7 @@ pub(super) fn write_timestamp(out: &mut Vec<u8>, seconds: i64, nanos: i32) -> bo
     if !TIMESTAMP_SECONDS.contains(&seconds) {
         return false;
     }
-    let (year, month, day) = civil(seconds.div_euclid(SECONDS_PER_DAY));
+    let (year, month, day) = calendar::civil(seconds.div_euclid(SECONDS_PER_DAY));
     let second = seconds.rem_euclid(SECONDS_PER_DAY);
     let small = |value: i64| u32::try_from(value).expect("a second of a day is small and not negative");
     let (hour, minute, second) = (small(second / 3600), small(second / 60 % 60), small(second % 60));
@@ -68,19 +69,4 @@ fn write_fraction(out: &mut Vec<u8>, nanos: u32) {
 fn two_digits(value: u32) -> [u8; 2] {
     let digit = |value: u32| u8::try_from(value % 10).expect("a digit is below ten") + b'0';
     [digit(value / 10), digit(value)]
-}
-
-/// Year, month and day of the days since 1970-01-01, in the proleptic Gregorian calendar: Howard Hinnant's
-/// `civil_from_days`, with years that begin in March, so that the leap day is the last of its year.
-fn civil(days: i64) -> (u32, u32, u32) {
-    const DAYS_TO_1970: i64 = 719_468;
-    const DAYS_PER_ERA: u32 = 146_097;
-    let days = u32::try_from(days + DAYS_TO_1970).expect("the range of timestamps begins in the year 1");
-    let (era, day) = (days / DAYS_PER_ERA, days % DAYS_PER_ERA);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    (400 * era + year + u32::from(month <= 2), month, day)
 }

@@ -1,3 +1,5 @@
+//! Bytes that are no message, and messages beyond the bounds.
+
 use std::fmt::Write as _;
 
 use super::wire_bytes::*;

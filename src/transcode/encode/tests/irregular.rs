@@ -1,3 +1,5 @@
+//! Messages that are legal, and in pieces or out of order.
+
 use super::wire_bytes::*;
 use super::*;
 

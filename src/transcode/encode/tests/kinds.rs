@@ -1,3 +1,5 @@
+//! Fields of every kind as they are printed.
+
 use super::wire_bytes::*;
 use super::*;
 

@@ -1,3 +1,5 @@
+//! The messages that ProtoJSON writes in a form of their own.
+
 use super::wire_bytes::*;
 use super::*;
 
