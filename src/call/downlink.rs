@@ -17,7 +17,7 @@ use super::body::{Body, CutShort};
 use super::endpoint::{DEFAULT_CONTENT_TYPE, Endpoint, ResponseForm};
 use super::live::Live;
 use super::uplink::Uplink;
-use super::{Request, ResponseHead, by_deadline, call_head, deadline_exceeded, ended, incoming, unary};
+use super::{Request, ResponseHead, by_deadline, ended, unary};
 use crate::protocol::compression::MessageCoding;
 use crate::protocol::end;
 use crate::protocol::envelope::{Deframer, Message};
@@ -33,13 +33,9 @@ const MAX_CHUNK_BYTES: usize = 64 << 10;
 /// Serves a method with one request message and a stream of answers.
 pub(super) async fn answer(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Result<Response<Body>, Status> {
     let format = StreamType::negotiate(request.headers, endpoint.settings.stream);
-    let content =
-        incoming::read_whole(endpoint, request.headers, request.body, (request.limits, request.progress)).await?;
-    let message = unary::bind(endpoint, request.captures, request.query, &content)?;
-    let head = || call_head(endpoint, request.metadata, request.deadline);
-    request.progress.begin_upstream();
-    let (response, answer) = endpoint.upstream.exchange(request.worker, head, message).await?;
-    respond(Stream { endpoint, response, answer, format, uplink: None, deadline: request.deadline }).await
+    let deadline = request.deadline;
+    let (response, answer) = unary::exchange(endpoint, request).await?;
+    respond(Stream { endpoint, response, answer, format, uplink: None, deadline }).await
 }
 
 /// A stream whose head has come.
@@ -71,9 +67,7 @@ pub(super) async fn respond(stream: Stream<'_>) -> Result<Response<Body>, Status
         phase: if trailers_only { Phase::Ended } else { Phase::Messages },
         out: Vec::new(),
         raw: None,
-        deadline: deadline.map(|deadline| Box::pin(tokio::time::sleep_until(deadline.into()))),
-        keep_alive: None,
-        until: deadline,
+        deadline,
         failure: None,
     };
     let content_type = match &downlink.form {
@@ -85,14 +79,9 @@ pub(super) async fn respond(stream: Stream<'_>) -> Result<Response<Body>, Status
                 return Err(head.into_failure(status));
             }
         },
-        Form::Array(_) | Form::Lines => format.content_type(),
-        Form::Events => {
-            let every = endpoint.settings.keep_alive;
-            downlink.keep_alive = Some(Box::pin(tokio::time::sleep(every)));
-            format.content_type()
-        }
+        Form::Array(_) | Form::Lines | Form::Events { .. } => format.content_type(),
     };
-    let is_events = matches!(downlink.form, Form::Events);
+    let is_events = matches!(downlink.form, Form::Events { .. });
     let mut response = head.into_response(endpoint, content_type, Body::Stream(Box::new(downlink)));
     if is_events {
         response.headers_mut().insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -105,7 +94,9 @@ enum Form {
     /// `[`, messages, `]`
     Array(ArrayWriter),
     Lines,
-    Events,
+    Events {
+        keep_alive: Pin<Box<Sleep>>,
+    },
     /// The data of HttpBody messages, one after the other.
     Raw,
 }
@@ -116,7 +107,9 @@ impl Form {
             (ResponseForm::HttpBody(_), _) => Self::Raw,
             (_, StreamFormat::Array) => Self::Array(ArrayWriter::default()),
             (_, StreamFormat::Ndjson) => Self::Lines,
-            (_, StreamFormat::Sse) => Self::Events,
+            (_, StreamFormat::Sse) => {
+                Self::Events { keep_alive: Box::pin(tokio::time::sleep(endpoint.settings.keep_alive)) }
+            }
         }
     }
 }
@@ -151,10 +144,8 @@ pub struct Downlink {
     out: Vec<u8>,
     /// Raw bytes that are not yet handed on.
     raw: Option<Bytes>,
-    deadline: Option<Pin<Box<Sleep>>>,
-    keep_alive: Option<Pin<Box<Sleep>>>,
     /// When the call must be over.
-    until: Option<std::time::Instant>,
+    deadline: Option<std::time::Instant>,
     failure: Option<Status>,
 }
 
@@ -246,7 +237,7 @@ impl Downlink {
                 }
                 printed
             }
-            Form::Events => self.print_event(message),
+            Form::Events { .. } => self.print_event(message),
         };
         if printed.is_err() {
             // A message that can't be printed leaves nothing behind.
@@ -261,7 +252,7 @@ impl Downlink {
         let start = sse::open(sse::Labels { id: id.as_deref(), event: event.as_deref() }, &mut self.out);
         self.endpoint.encode(message, &mut self.out)?;
         sse::close(start, &mut self.out);
-        if let Some(keep_alive) = &mut self.keep_alive {
+        if let Form::Events { keep_alive } = &mut self.form {
             keep_alive.as_mut().reset(Instant::now() + self.endpoint.settings.keep_alive);
         }
         Ok(())
@@ -275,41 +266,16 @@ impl Downlink {
         Poll::Ready(Ok(()))
     }
 
-    /// A client that takes each message as it comes must not outlast the deadline either.
-    fn check_deadline(&self) -> Result<(), Status> {
-        match self.until {
-            Some(until) if std::time::Instant::now() >= until => Err(deadline_exceeded()),
-            Some(_) | None => Ok(()),
-        }
-    }
-
-    fn poll_deadline(&mut self, context: &mut Context<'_>) -> Result<(), Status> {
-        let Some(deadline) = &mut self.deadline else { return Ok(()) };
-        match deadline.as_mut().poll(context) {
-            Poll::Ready(()) => Err(deadline_exceeded()),
-            Poll::Pending => Ok(()),
-        }
-    }
-
     /// Takes the next step; `Ready` if something is to be handed on or nothing follows.
     fn poll_step(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
         self.live.poll_uplink(context)?;
         match self.phase {
             Phase::Messages => {
-                self.check_deadline()?;
-                let polled = self.poll_messages(context);
-                if polled.is_pending() {
-                    self.poll_deadline(context)?;
-                }
-                polled
+                // What has arrived by the deadline is not printed after it.
+                self.live.check_deadline()?;
+                self.poll_messages(context)
             }
-            Phase::Trailers => {
-                let polled = self.poll_end(context);
-                if polled.is_pending() {
-                    self.poll_deadline(context)?;
-                }
-                polled
-            }
+            Phase::Trailers => self.poll_end(context),
             Phase::Ended => {
                 self.close();
                 self.phase = Phase::Done;
@@ -321,9 +287,9 @@ impl Downlink {
 
     /// What follows the last message of a stream that ended well.
     fn close(&mut self) {
-        match self.form {
+        match &self.form {
             Form::Array(writer) => writer.end(&mut self.out),
-            Form::Events => self.out.extend_from_slice(sse::END),
+            Form::Events { .. } => self.out.extend_from_slice(sse::END),
             Form::Lines | Form::Raw => {}
         }
     }
@@ -333,12 +299,12 @@ impl Downlink {
         let endpoint = self.endpoint.clone();
         let mut print = |detail: &_, out: &mut Vec<u8>| endpoint.encode_detail(detail, out);
         self.live.end();
-        self.phase = match self.form {
+        self.phase = match &self.form {
             Form::Lines => {
                 ndjson::write_error(&status, &mut print, &mut self.out);
                 Phase::Done
             }
-            Form::Events => {
+            Form::Events { .. } => {
                 sse::write_error(&status, &mut print, &mut self.out);
                 Phase::Done
             }
@@ -349,7 +315,7 @@ impl Downlink {
 
     fn poll_keep_alive(&mut self, context: &mut Context<'_>) {
         let every = self.endpoint.settings.keep_alive;
-        if let Some(keep_alive) = &mut self.keep_alive {
+        if let Form::Events { keep_alive } = &mut self.form {
             while keep_alive.as_mut().poll(context).is_ready() {
                 self.out.extend_from_slice(sse::KEEP_ALIVE);
                 keep_alive.as_mut().reset(Instant::now() + every);
@@ -384,7 +350,7 @@ impl http_body::Body for Downlink {
             }
             match this.poll_step(context) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(status)) => this.fail(by_deadline(status, this.until)),
+                Poll::Ready(Err(status)) => this.fail(by_deadline(status, this.deadline)),
                 Poll::Pending => {
                     this.poll_keep_alive(context);
                     if this.out.is_empty() {

@@ -3,7 +3,7 @@
 //! A client that does not read is not waited for by polling its answer's body, so a task of its own watches the time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,14 +11,22 @@ use http::HeaderMap;
 use tokio::task::AbortHandle;
 
 use super::deadline_exceeded;
-use super::uplink::Uplink;
+use super::uplink::{self, Uplink};
 use crate::status::Status;
 use crate::upstream::Answer;
 
 /// A call's streams until they end, or their deadline.
 pub(super) struct Live {
-    streams: Arc<Mutex<Option<Streams>>>,
+    state: Arc<Mutex<State>>,
     watch: Option<AbortHandle>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `None` once the deadline is over.
+    streams: Option<Streams>,
+    /// Who waits for the answer.
+    waiting: Option<Waker>,
 }
 
 struct Streams {
@@ -29,51 +37,64 @@ struct Streams {
 
 impl Live {
     pub(super) fn new(answer: Answer, uplink: Option<Uplink>, deadline: Option<Instant>) -> Self {
-        let streams = Arc::new(Mutex::new(Some(Streams { answer, uplink })));
+        let state = Arc::new(Mutex::new(State { streams: Some(Streams { answer, uplink }), waiting: None }));
         let watch = deadline.map(|deadline| {
-            let streams = streams.clone();
+            let state = state.clone();
             let watching = async move {
                 tokio::time::sleep_until(deadline.into()).await;
-                drop(lock(&streams).take());
+                let State { streams, waiting } = std::mem::take(&mut *lock(&state));
+                drop(streams);
+                if let Some(waiting) = waiting {
+                    waiting.wake();
+                }
             };
             tokio::spawn(watching).abort_handle()
         });
-        Self { streams, watch }
+        Self { state, watch }
+    }
+
+    /// Fails once the deadline is over.
+    pub(super) fn check_deadline(&self) -> Result<(), Status> {
+        lock(&self.state).streams.as_ref().map(drop).ok_or_else(deadline_exceeded)
     }
 
     /// The next bytes of the answer; `None` at its end.
     pub(super) fn poll_data(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
-        match &mut *lock(&self.streams) {
-            Some(streams) => streams.answer.poll_data(context),
-            None => Poll::Ready(Some(Err(deadline_exceeded()))),
-        }
+        let polled = self.poll_answer(context, Answer::poll_data);
+        polled.unwrap_or_else(|| Poll::Ready(Some(Err(deadline_exceeded()))))
     }
 
     /// The trailers, after the answer's end.
     pub(super) fn poll_trailers(&self, context: &mut Context<'_>) -> Poll<Result<Option<HeaderMap>, Status>> {
-        match &mut *lock(&self.streams) {
-            Some(streams) => streams.answer.poll_trailers(context),
-            None => Poll::Ready(Err(deadline_exceeded())),
+        let polled = self.poll_answer(context, Answer::poll_trailers);
+        polled.unwrap_or_else(|| Poll::Ready(Err(deadline_exceeded())))
+    }
+
+    /// Polls the answer, which the deadline then wakes too; `None` if it is over.
+    fn poll_answer<T>(
+        &self,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(&mut Answer, &mut Context<'_>) -> Poll<T>,
+    ) -> Option<Poll<T>> {
+        let mut state = lock(&self.state);
+        let polled = poll(&mut state.streams.as_mut()?.answer, context);
+        if polled.is_pending() && self.watch.is_some() {
+            state.waiting = Some(context.waker().clone());
         }
+        Some(polled)
     }
 
     /// Goes on sending the request; its failure is the call's.
     pub(super) fn poll_uplink(&self, context: &mut Context<'_>) -> Result<(), Status> {
-        let mut streams = lock(&self.streams);
-        let Some(streams) = &mut *streams else { return Ok(()) };
-        let Some(uplink) = &mut streams.uplink else { return Ok(()) };
-        match uplink.as_mut().poll(context) {
-            Poll::Pending => Ok(()),
-            Poll::Ready(sent) => {
-                streams.uplink = None;
-                sent
-            }
+        match &mut lock(&self.state).streams {
+            Some(streams) => uplink::poll(&mut streams.uplink, context),
+            None => Ok(()),
         }
     }
 
     /// Ends both directions now.
     pub(super) fn end(&self) {
-        drop(lock(&self.streams).take());
+        drop(lock(&self.state).streams.take());
     }
 }
 
@@ -86,6 +107,6 @@ impl Drop for Live {
     }
 }
 
-fn lock(streams: &Mutex<Option<Streams>>) -> MutexGuard<'_, Option<Streams>> {
-    streams.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
 }

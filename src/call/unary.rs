@@ -18,20 +18,26 @@ use crate::protocol::rest::content;
 use crate::route::captures::Captures;
 use crate::status::Status;
 use crate::transcode::bind::Parts;
-use crate::upstream::Answer;
+use crate::upstream::{Answer, Answered};
 
 /// `application/json`
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// Serves a unary method.
 pub(super) async fn answer(endpoint: &Endpoint, request: Request<'_>) -> Result<Response<Body>, Status> {
+    let progress = request.progress;
+    let (response, answer) = exchange(endpoint, request).await?;
+    finish(endpoint, &response, answer, progress).await
+}
+
+/// Sends the request's one message, and waits for the head of the answer.
+pub(super) async fn exchange(endpoint: &Endpoint, request: Request<'_>) -> Result<Answered, Status> {
     let content =
         incoming::read_whole(endpoint, request.headers, request.body, (request.limits, request.progress)).await?;
     let message = bind(endpoint, request.captures, request.query, &content)?;
     let head = || call_head(endpoint, request.metadata, request.deadline);
     request.progress.begin_upstream();
-    let (response, answer) = endpoint.upstream.exchange(request.worker, head, message).await?;
-    finish(endpoint, &response, answer, request.progress).await
+    endpoint.upstream.exchange(request.worker, head, message).await
 }
 
 /// Path, parameters and body as one framed message.

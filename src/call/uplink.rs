@@ -5,7 +5,7 @@
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
@@ -20,14 +20,13 @@ use super::downlink::{self, Stream};
 use super::endpoint::{Endpoint, RequestForm};
 use super::incoming::{self, BodyLimits, Content, Incoming};
 use super::progress::Progress;
-use super::{Request, call_head, scratch, unary};
+use super::{Request, call_head, unary};
 use crate::protocol::compression::{BodyDecoder, Codings};
 use crate::protocol::rest::accept::StreamType;
 use crate::protocol::rest::content::{self, Content as ContentType};
 use crate::protocol::rest::split::Splitter;
 use crate::route::captures::Captures;
 use crate::status::Status;
-use crate::transcode::bind::{Parts, Target};
 use crate::upstream::stream_failure;
 
 /// The sending of a request's messages, to be polled along with the answer.
@@ -38,9 +37,9 @@ const MAX_RAW_CHUNK_BYTES: usize = 256 << 10;
 
 /// Serves a method with a stream of request messages and one answer.
 pub(super) async fn answer_once(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Result<Response<Body>, Status> {
+    let first = First::of(&request);
     let mut source = Source::new(endpoint, request.headers, request.body, (request.limits, request.progress.clone()))?;
     // The upstream is not called before the first message is known to be good.
-    let first = First { captures: Captures::clone(request.captures), query: request.query.map(ToOwned::to_owned) };
     let opening = Opening::Bound(source.first(endpoint, first).await?);
     let head = || call_head(endpoint, request.metadata, request.deadline);
     request.progress.begin_upstream();
@@ -53,11 +52,11 @@ pub(super) async fn answer_once(endpoint: &Arc<Endpoint>, request: Request<'_>) 
 /// Serves a method with streams both ways.
 pub(super) async fn answer_stream(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Result<Response<Body>, Status> {
     let format = StreamType::negotiate(request.headers, endpoint.settings.stream);
+    let first = First::of(&request);
     let source = Source::new(endpoint, request.headers, request.body, (request.limits, request.progress.clone()))?;
     if endpoint.binds_without_body {
         unary::bind(endpoint, request.captures, request.query, &Content::Nothing)?;
     }
-    let first = First { captures: Captures::clone(request.captures), query: request.query.map(ToOwned::to_owned) };
     // The upstream may speak first, so it is called before the client has sent anything.
     let head = || call_head(endpoint, request.metadata, request.deadline);
     request.progress.begin_upstream();
@@ -67,6 +66,18 @@ pub(super) async fn answer_stream(endpoint: &Arc<Endpoint>, request: Request<'_>
     let (response, answer) = alongside(&mut uplink, answer).await?;
     let deadline = request.deadline;
     downlink::respond(Stream { endpoint, response, answer, format, uplink, deadline }).await
+}
+
+/// Goes on sending, until there is nothing more to send.
+pub(super) fn poll(uplink: &mut Option<Uplink>, context: &mut Context<'_>) -> Result<(), Status> {
+    let Some(sending) = uplink else { return Ok(()) };
+    match sending.as_mut().poll(context) {
+        Poll::Pending => Ok(()),
+        Poll::Ready(sent) => {
+            *uplink = None;
+            sent
+        }
+    }
 }
 
 /// Waits for `answer` while the request is being sent; a failure of the sending is the call's.
@@ -79,15 +90,10 @@ async fn alongside<T>(
         if let Poll::Ready(answered) = answer.as_mut().poll(context) {
             return Poll::Ready(answered);
         }
-        if let Some(sending) = uplink
-            && let Poll::Ready(sent) = sending.as_mut().poll(context)
-        {
-            *uplink = None;
-            if let Err(status) = sent {
-                return Poll::Ready(Err(status));
-            }
+        match poll(uplink, context) {
+            Ok(()) => Poll::Pending,
+            Err(status) => Poll::Ready(Err(status)),
         }
-        Poll::Pending
     })
     .await
 }
@@ -96,6 +102,12 @@ async fn alongside<T>(
 struct First {
     captures: Captures,
     query: Option<String>,
+}
+
+impl First {
+    fn of(request: &Request<'_>) -> Self {
+        Self { captures: Captures::clone(request.captures), query: request.query.map(ToOwned::to_owned) }
+    }
 }
 
 /// The first message.
@@ -184,19 +196,14 @@ async fn send_messages(
 /// A message after the first: nothing is woven into it.
 fn bind_next(endpoint: &Endpoint, content: &Content) -> Result<Bytes, Status> {
     match content {
-        Content::Json(json) => {
-            let mut out = unary::frame_buffer(json.len());
-            let target = Target { variables: &[], ..endpoint.target() };
-            let parts = Parts { json: Some(json), ..Parts::default() };
-            scratch::with(|scratch| scratch.decoder.bind(&endpoint.plan, &target, &parts, &mut out))?;
-            unary::frame(out)
+        Content::Json(_) | Content::Form(_) | Content::Nothing => {
+            unary::bind(endpoint, &Captures::new(), None, content)
         }
         Content::Raw { content_type, data } => {
             let mut out = unary::frame_buffer(data.len() + content_type.len());
             endpoint.write_raw(content_type, data, &mut out);
             unary::frame(out)
         }
-        Content::Nothing | Content::Form(_) => unary::frame(unary::frame_buffer(0)),
     }
 }
 
