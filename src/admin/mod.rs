@@ -16,6 +16,7 @@ use axum::routing::get;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use crate::call::endpoint::Endpoint;
 use crate::gateway::{Current, Gateway};
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
@@ -144,7 +145,7 @@ async fn metrics(Extract(state): Extract<State>) -> Response {
 }
 
 /// One row of `/routes`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Route {
     pub verb: String,
     pub template: String,
@@ -154,21 +155,29 @@ pub struct Route {
     pub source: String,
 }
 
-/// Every route of a gateway, by template and verb.
-#[must_use]
-pub fn list(gateway: &Gateway) -> Vec<Route> {
-    let mut routes: Vec<_> = gateway
-        .endpoints()
-        .iter()
-        .map(|endpoint| Route {
+impl Route {
+    /// What an endpoint serves.
+    #[must_use]
+    pub fn of(endpoint: &Endpoint) -> Self {
+        Self {
             verb: endpoint.binding.verb.to_string(),
             template: endpoint.template.to_string(),
             method: endpoint.binding.full_name.to_string(),
             upstream: endpoint.upstream.config().name.clone(),
             source: endpoint.binding.source.place().to_owned(),
-        })
-        .collect();
-    routes.sort_by(|one, other| (&one.template, &one.verb).cmp(&(&other.template, &other.verb)));
+        }
+    }
+
+    /// Orders routes for reading: by template, then by verb.
+    pub fn sort(routes: &mut [Self]) {
+        routes.sort_by(|one, other| (&one.template, &one.verb).cmp(&(&other.template, &other.verb)));
+    }
+}
+
+/// Every route of a gateway.
+fn list(gateway: &Gateway) -> Vec<Route> {
+    let mut routes: Vec<_> = gateway.endpoints().iter().map(|endpoint| Route::of(endpoint)).collect();
+    Route::sort(&mut routes);
     routes
 }
 

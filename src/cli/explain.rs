@@ -3,9 +3,10 @@
 use clap::Args;
 use http::Method;
 
-use super::routes::RouteRow;
+use super::routes::row;
 use super::table::table;
 use super::{Failure, Logging, print, report};
+use crate::admin::Route;
 use crate::call::endpoint::Endpoint;
 use crate::config::Config;
 use crate::config::effective::{self, Effective, Origin};
@@ -56,13 +57,13 @@ pub(super) fn run(arguments: &Arguments, logging: &Logging) -> Result<(), Failur
 /// Why a request takes its route.
 #[derive(Clone, Debug)]
 pub(super) struct Explanation {
-    pub route: RouteRow,
+    pub route: Route,
     /// Paths of fields, and the texts that the request gives them.
     pub variables: Vec<(String, String)>,
     pub body: String,
     pub response_body: String,
     /// The other routes that the path matches, best first.
-    pub others: Vec<RouteRow>,
+    pub others: Vec<Route>,
     pub settings: Vec<Effective>,
 }
 
@@ -75,7 +76,7 @@ impl Explanation {
         });
         let method = schema.method(binding.method);
         Self {
-            route: RouteRow::of(endpoint),
+            route: row(endpoint),
             variables: variables.collect(),
             body: body(&binding.body, schema.message(endpoint.input)),
             response_body: match binding.response_body {
@@ -88,7 +89,7 @@ impl Explanation {
     }
 
     pub(super) fn print(&self) -> String {
-        let RouteRow { template, verb, method, upstream, source } = &self.route;
+        let Route { template, verb, method, upstream, source } = &self.route;
         let mut text = format!("{verb} {template}\n");
         let mut line = |key: &str, value: &str| text.push_str(&format!("  {key:<10} {value}\n"));
         line("method", method);
@@ -135,17 +136,17 @@ fn field(index: FieldIndex, message: &Message) -> String {
     format!("the field `{}`", message.field(index).name)
 }
 
-fn others(gateway: &Gateway, chosen: &Endpoint, path: &str) -> Vec<RouteRow> {
+fn others(gateway: &Gateway, chosen: &Endpoint, path: &str) -> Vec<Route> {
     let candidates = gateway.router().candidates(path).unwrap_or_default();
-    rows(gateway, &candidates).filter(|row| *row != RouteRow::of(chosen)).collect()
+    rows(gateway, &candidates).filter(|other| *other != row(chosen)).collect()
 }
 
 /// Routes by their positions in the router.
-fn rows<'g>(gateway: &'g Gateway, positions: &'g [usize]) -> impl Iterator<Item = RouteRow> + 'g {
-    positions.iter().filter_map(|&position| gateway.endpoints().get(position)).map(|endpoint| RouteRow::of(endpoint))
+fn rows<'g>(gateway: &'g Gateway, positions: &'g [usize]) -> impl Iterator<Item = Route> + 'g {
+    positions.iter().filter_map(|&position| gateway.endpoints().get(position)).map(|endpoint| row(endpoint))
 }
 
-fn listed(rows: &[RouteRow]) -> String {
+fn listed(rows: &[Route]) -> String {
     let rows: Vec<_> = rows.iter().map(|row| [row.verb.clone(), row.template.clone(), row.method.clone()]).collect();
     table(["VERB", "TEMPLATE", "METHOD"], &rows)
 }
@@ -167,7 +168,7 @@ fn explain_miss(gateway: &Gateway, verb: &Method, path: &str, miss: &Miss) -> St
     }
 }
 
-pub(super) fn print_miss(why: &str, title: &str, rows: &[RouteRow]) -> String {
+pub(super) fn print_miss(why: &str, title: &str, rows: &[Route]) -> String {
     if rows.is_empty() {
         return why.to_owned();
     }

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::table::table;
 use super::{Failure, Logging, print, report};
+use crate::admin::Route;
 use crate::call::endpoint::Endpoint;
 use crate::config::flags::Flags;
 use crate::route::rule::Source;
@@ -25,39 +26,23 @@ with the file of a method that has neither.";
 
 pub(super) fn run(arguments: &Arguments, logging: &Logging) -> Result<(), Failure> {
     let (_, gateway) = report::loaded(&arguments.flags, logging)?;
-    let rows = gateway.endpoints().iter().map(|endpoint| RouteRow::of(endpoint)).collect();
-    print(&RouteRow::table(rows))
+    let rows = gateway.endpoints().iter().map(|endpoint| row(endpoint)).collect();
+    print(&print_rows(rows))
 }
 
-/// One route, as text.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct RouteRow {
-    pub template: String,
-    pub verb: String,
-    pub method: String,
-    pub upstream: String,
-    pub source: String,
+/// What an endpoint serves, with a source for people.
+pub(super) fn row(endpoint: &Endpoint) -> Route {
+    Route { source: source(&endpoint.binding.source), ..Route::of(endpoint) }
 }
 
-impl RouteRow {
-    pub(super) fn of(endpoint: &Endpoint) -> Self {
-        let binding = &endpoint.binding;
-        Self {
-            template: binding.template.to_string(),
-            verb: binding.verb.to_string(),
-            method: binding.full_name.to_string(),
-            upstream: endpoint.upstream.config().name.clone(),
-            source: source(&binding.source),
-        }
-    }
-
-    /// Sorted by template.
-    pub(super) fn table(mut rows: Vec<Self>) -> String {
-        rows.sort();
-        let rows: Vec<_> =
-            rows.into_iter().map(|row| [row.verb, row.template, row.method, row.upstream, row.source]).collect();
-        table(["VERB", "TEMPLATE", "METHOD", "UPSTREAM", "SOURCE"], &rows)
-    }
+/// Routes under a header.
+pub(super) fn print_rows(mut routes: Vec<Route>) -> String {
+    Route::sort(&mut routes);
+    let rows: Vec<_> = routes
+        .into_iter()
+        .map(|route| [route.verb, route.template, route.method, route.upstream, route.source])
+        .collect();
+    table(["VERB", "TEMPLATE", "METHOD", "UPSTREAM", "SOURCE"], &rows)
 }
 
 /// Where a binding comes from.

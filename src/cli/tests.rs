@@ -1,10 +1,13 @@
+//! The command line as it is typed, and what its commands print.
+
 use clap::CommandFactory;
 use clap::error::ErrorKind;
 
 use super::check::Summary;
 use super::explain::{Explanation, print_miss};
-use super::routes::RouteRow;
+use super::routes::print_rows;
 use super::*;
+use crate::admin::Route;
 use crate::config::effective::{Effective, Origin};
 
 #[track_caller]
@@ -54,9 +57,9 @@ fn every_command_has_examples_or_says_what_it_does() {
     }
 }
 
-fn row(verb: &str, template: &str, method: &str) -> RouteRow {
+fn row(verb: &str, template: &str, method: &str) -> Route {
     let [verb, template, method] = [verb, template, method].map(str::to_owned);
-    RouteRow { template, verb, method, upstream: "shop".to_owned(), source: "shop.proto".to_owned() }
+    Route { template, verb, method, upstream: "shop".to_owned(), source: "shop.proto".to_owned() }
 }
 
 #[test]
@@ -67,7 +70,7 @@ VERB  TEMPLATE        METHOD              UPSTREAM  SOURCE
 POST  /v1/orders      shop.Orders.Create  shop      shop.proto
 GET   /v1/{name=a/*}  shop.A.Get          shop      shop.proto
 ";
-    assert_eq!(RouteRow::table(rows), expected);
+    assert_eq!(print_rows(rows), expected);
 }
 
 #[test]
