@@ -77,11 +77,14 @@ impl Reload {
             None => Ok(self.config.clone()),
         };
         let next = next.and_then(|config| {
+            // It may name other files than the last one did; before they are read, as at the start.
+            let loaded = Fingerprint::take(&config);
             let gateway = load(&config, &self.environment, Some(&previous), reflected)?;
-            Ok((config, gateway))
+            Ok((config, loaded, gateway))
         });
         match next {
-            Ok((config, gateway)) => {
+            Ok((config, loaded, gateway)) => {
+                self.loaded = loaded;
                 self.note_what_needs_a_restart(&config);
                 let routes = gateway.endpoints().len();
                 self.current.store(Arc::new(gateway));
