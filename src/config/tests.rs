@@ -1,3 +1,5 @@
+//! Configuration files, good and bad, with the exact text and place of every mistake.
+
 use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Flags, their variables, and what they can't say.
+
 use super::*;
 
 fn loaded(change: impl FnOnce(&mut Flags)) -> Result<Config, Vec<String>> {

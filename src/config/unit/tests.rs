@@ -1,3 +1,5 @@
+//! Durations and sizes as they are written.
+
 use std::time::Duration;
 
 use super::{parse_size, parse_time, print_size, print_time};

@@ -1,3 +1,5 @@
+//! Codings of bodies and messages: whole, in pieces, broken, and far too large.
+
 use std::io::Write;
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Timeouts as clients ask for them and as upstreams are told.
+
 use proptest::prelude::*;
 
 use super::*;

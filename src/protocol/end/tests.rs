@@ -1,3 +1,5 @@
+//! How a call ended, by every kind of head, trailers and reset.
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use http::header::HeaderValue;

@@ -1,3 +1,5 @@
+//! gRPC frames in any chunks, and illegal ones.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! What the gateway says about the client and the request.
+
 use super::*;
 
 const FRESH: Trace = Trace { trace_id: 0xabc, span_id: 0xdef, flags: 1, origin: Origin::Gateway };

@@ -1,3 +1,5 @@
+//! What every call to an upstream carries.
+
 use super::*;
 
 #[track_caller]

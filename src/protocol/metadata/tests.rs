@@ -1,3 +1,5 @@
+//! Which headers pass, in which form, in each direction.
+
 use proptest::prelude::*;
 
 use super::*;

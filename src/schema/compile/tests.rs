@@ -1,3 +1,5 @@
+//! Sources that compile, and mistakes with their places.
+
 use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};

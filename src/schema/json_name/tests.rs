@@ -1,3 +1,5 @@
+//! JSON names as protoc makes them.
+
 use super::lower_camel_case;
 
 #[track_caller]

@@ -1,3 +1,5 @@
+//! Descriptor sets that load, every mistake in those that don't, and hostile bytes.
+
 use bytes::Bytes;
 use prost::Message as _;
 

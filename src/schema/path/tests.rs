@@ -1,3 +1,5 @@
+//! Paths of fields, and where they lead nowhere.
+
 use crate::schema::Schema;
 use crate::schema::tests::fixture;
 

@@ -1,3 +1,5 @@
+//! Paths, parameters, forms and bodies as one message, held against prost-reflect.
+
 use proptest::prelude::*;
 use prost_reflect::{DynamicMessage, Value};
 

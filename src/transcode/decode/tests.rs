@@ -1,3 +1,5 @@
+//! JSON to wire, kind by kind, held against prost-reflect.
+
 use std::sync::LazyLock;
 
 use prost::Message as _;

@@ -1,3 +1,5 @@
+//! HttpBody on the wire.
+
 use super::*;
 
 #[track_caller]

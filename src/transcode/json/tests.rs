@@ -1,3 +1,5 @@
+//! Tokens of JSON, and what is none.
+
 use super::*;
 
 #[track_caller]

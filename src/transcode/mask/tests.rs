@@ -1,3 +1,5 @@
+//! Which fields a body names.
+
 use super::*;
 use crate::transcode::bind::tests::field;
 use crate::transcode::decode::tests::PLAN;

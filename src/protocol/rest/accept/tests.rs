@@ -1,3 +1,5 @@
+//! The form of a stream by what the client accepts.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! The framing of a JSON array.
+
 use super::*;
 
 #[track_caller]

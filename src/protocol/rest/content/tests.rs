@@ -1,3 +1,5 @@
+//! What a body is by its content type.
+
 use http::header::HeaderValue;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! A status as a body, in both formats.
+
 use super::*;
 use crate::status::{Blame, Code};
 

@@ -1,3 +1,5 @@
+//! The framing of NDJSON.
+
 use super::*;
 use crate::status::{Blame, Code};
 

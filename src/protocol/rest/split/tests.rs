@@ -1,3 +1,5 @@
+//! Streamed bodies cut into messages, in any chunks.
+
 use proptest::prelude::*;
 
 use super::*;

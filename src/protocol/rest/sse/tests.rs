@@ -1,3 +1,5 @@
+//! The framing of server-sent events, and what may not forge it.
+
 use super::*;
 use crate::status::{Blame, Code};
 
