@@ -1,0 +1,5 @@
+//! Identity: who calls.
+//!
+//! A credential is verified once, here; what follows sees a [`principal::Principal`].
+
+pub mod principal;

@@ -1,0 +1,31 @@
+//! Who calls: what a provider says of a verified credential.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde_json::{Map, Value};
+
+/// A verified caller.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Principal {
+    /// The name of the provider that verified it.
+    pub provider: Arc<str>,
+    /// The token's `sub`, the API key's id, or the client certificate's matched name.
+    pub subject: String,
+    /// The claims of a token; empty for other credentials.
+    pub claims: Map<String, Value>,
+    pub roles: Vec<String>,
+    pub scopes: Vec<String>,
+    /// The plan of an API key; empty without one.
+    pub plan: String,
+    /// When the credential ends.
+    pub expires: Option<SystemTime>,
+}
+
+impl Principal {
+    /// Unique over all providers: the provider and its subject.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}:{}", self.provider, self.subject)
+    }
+}
