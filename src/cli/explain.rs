@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, logging: &Logging) -> Result<(), Failur
     let path = arguments.path.split(['?', '#']).next().unwrap_or_default();
     let mut captures = Captures::new();
     match gateway.find(&arguments.verb, path, &mut captures) {
-        Ok(endpoint) => print(&Explanation::of(&config, &gateway, endpoint, path, &captures).print()),
+        Ok(found) => print(&Explanation::of(&config, &gateway, found.endpoint, path, &captures).print()),
         Err(miss) => Err(Failure::Failed(explain_miss(&gateway, &arguments.verb, path, &miss))),
     }
 }

@@ -3,6 +3,7 @@
 //! Paths become relative to the folder of the file. Maps (`json`, `sse`, `headers`) merge by key; since a
 //! [`HeaderRules`] is made of two keys, its lists are merged here, and the other settings by whoever adds the levels up.
 
+mod guard;
 mod rest;
 
 use std::collections::{BTreeSet, HashMap};
@@ -28,12 +29,31 @@ const MAX_LISTENERS: usize = 64;
 /// The most upstreams that are asked for their descriptors.
 const MAX_REFLECTION: usize = 1024;
 
-/// The names under `upstreams`, also of those that have mistakes: they are not unknown.
-pub(crate) fn declared_upstreams(root: &Node) -> BTreeSet<String> {
-    let Value::Map(root) = &root.value else { return BTreeSet::new() };
-    let upstreams = root.entries.iter().find(|entry| entry.key == "upstreams");
-    match upstreams.map(|entry| &entry.value.value) {
-        Some(Value::Map(upstreams)) => upstreams.entries.iter().map(|entry| entry.key.clone()).collect(),
+/// The names that a file declares, also of what has mistakes: they are not unknown.
+#[derive(Debug, Default)]
+pub(crate) struct Declared {
+    pub upstreams: BTreeSet<String>,
+    pub providers: BTreeSet<String>,
+    pub rate_limits: BTreeSet<String>,
+}
+
+impl Declared {
+    pub(crate) fn of(root: &Node) -> Self {
+        Self {
+            upstreams: names_under(root, &["upstreams"]),
+            providers: names_under(root, &["auth", "providers"]),
+            rate_limits: names_under(root, &["rate_limits", "$limits"]),
+        }
+    }
+}
+
+fn names_under(root: &Node, path: &[&str]) -> BTreeSet<String> {
+    let section = path.iter().try_fold(root, |node, key| match &node.value {
+        Value::Map(map) => map.entries.iter().find(|entry| entry.key == *key).map(|entry| &entry.value),
+        Value::Null | Value::Scalar(_) | Value::List(_) => None,
+    });
+    match section.map(|section| &section.value) {
+        Some(Value::Map(section)) => section.entries.iter().map(|entry| entry.key.clone()).collect(),
         _ => BTreeSet::new(),
     }
 }
@@ -41,8 +61,7 @@ pub(crate) fn declared_upstreams(root: &Node) -> BTreeSet<String> {
 pub(crate) struct Check<'c> {
     /// What paths are relative to.
     pub folder: &'c Path,
-    /// See [`declared_upstreams`].
-    pub declared: &'c BTreeSet<String>,
+    pub declared: &'c Declared,
     /// How requests are logged where the file does not say it.
     pub access_log: AccessLog,
     pub problems: &'c mut Problems,
@@ -51,7 +70,19 @@ pub(crate) struct Check<'c> {
 impl Check<'_> {
     /// `None` where something is wrong that leaves nothing to go on with; the problems tell.
     pub(crate) fn config(&mut self, file: File, path: &Path) -> Option<Config> {
-        let File { listeners, admin, runtime, descriptors, upstreams, defaults, services, http, telemetry } = file;
+        let File {
+            listeners,
+            admin,
+            runtime,
+            descriptors,
+            upstreams,
+            defaults,
+            services,
+            http,
+            auth,
+            rate_limits,
+            telemetry,
+        } = file;
         let clean = self.problems.len() == 0;
         let listeners = self.listeners(listeners);
         let admin = self.admin(admin);
@@ -63,7 +94,8 @@ impl Check<'_> {
                 self.problems.push(Span::START, "`listeners` has none, expected at least one");
             }
         }
-        let gateway = self.gateway(upstreams, defaults, services, http);
+        let mut gateway = self.gateway(upstreams, defaults, services, http);
+        self.guard(auth, rate_limits, &mut gateway);
         Some(Config {
             listeners: listeners?,
             admin: admin?,
@@ -177,8 +209,8 @@ impl Check<'_> {
     fn descriptors(&mut self, descriptors: file::Descriptors) -> Descriptors {
         let file::Descriptors { paths, proto, reflection } = descriptors;
         for name in reflection.iter().take(MAX_REFLECTION) {
-            if !self.declared.contains(&name.value) {
-                let help = did_you_mean(&name.value, self.declared.iter().map(String::as_str));
+            if !self.declared.upstreams.contains(&name.value) {
+                let help = did_you_mean(&name.value, self.declared.upstreams.iter().map(String::as_str));
                 let message = format!("there is no upstream `{}`", name.value);
                 self.problems.push_with_help(name.span, message, help);
             }

@@ -134,7 +134,7 @@ fn read(text: &str, path: &Path, surroundings: &Surroundings<'_>, problems: &mut
     }
     Variables { environment: surroundings.environment, folder }.expand(&mut tree, problems);
     file::shape(&mut tree);
-    let declared = check::declared_upstreams(&tree);
+    let declared = check::Declared::of(&tree);
     let file = reader::read(tree, problems)?;
     let access_log = surroundings.access_log;
     check::Check { folder, declared: &declared, access_log, problems }.config(file, path)

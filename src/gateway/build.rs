@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::Gateway;
+use super::admit::Policy;
 use super::config::{Config, Service, Unannotated};
+use super::policy::{Level, Sum};
 use crate::call::endpoint::{Endpoint, Parts};
 use crate::call::settings::Settings;
 use crate::route::RouteError;
@@ -63,6 +65,7 @@ pub(super) fn build(inputs: Inputs<'_>) -> Result<Gateway, Vec<Problem>> {
     let plan = Arc::new(Plan::compile(&schema));
     let assembly = Assembly { config, schema: &schema, plan: &plan, upstreams: &upstreams, metrics: &metrics };
     let endpoints = assembly.endpoints(&bindings, &mut problems);
+    let policies = assembly.policies(&bindings);
     let router = match Router::compile(bindings.into_iter().map(|(binding, _)| binding).collect(), |binding| {
         config.trailing_slash(&schema.method(binding.method).service)
     }) {
@@ -82,6 +85,8 @@ pub(super) fn build(inputs: Inputs<'_>) -> Result<Gateway, Vec<Problem>> {
         plan,
         router,
         endpoints,
+        policies,
+        cors: config.policy.cors.clone(),
         upstreams,
         unserved,
         metrics,
@@ -236,6 +241,19 @@ impl Assembly<'_> {
         endpoints.into()
     }
 
+    /// One policy a method, whichever binding leads to it.
+    fn policies(&self, bindings: &[(Binding, usize)]) -> Box<[Arc<Policy>]> {
+        let mut policies: HashMap<&str, Arc<Policy>> = HashMap::new();
+        let of = |binding: &Binding| {
+            let method = self.schema.method(binding.method);
+            policies
+                .entry(&method.full_name)
+                .or_insert_with(|| Arc::new(Policy::compile(Sum::of(self.config.policies(method)))))
+                .clone()
+        };
+        bindings.iter().map(|(binding, _)| binding).map(of).collect()
+    }
+
     /// `sse.id_field` and `sse.event_field` of a stream must name fields of its messages. A default that only some
     /// messages have is no mistake.
     fn unknown_sse_fields(&self, method: &Method) -> Vec<Problem> {
@@ -265,6 +283,13 @@ impl Config {
             Some(own) => settings.with(&own.overrides),
             None => settings,
         }
+    }
+
+    /// What each level says of who may call a method, the outermost first.
+    fn policies(&self, method: &Method) -> impl Iterator<Item = &Level> {
+        let service = self.services.get(&*method.service);
+        let own = service.and_then(|service| service.methods.get(&*method.name));
+        [Some(&self.policy), service.map(|service| &service.policy), own.map(|own| &own.policy)].into_iter().flatten()
     }
 
     fn unannotated(&self, service: &str) -> Unannotated {

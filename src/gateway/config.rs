@@ -7,12 +7,18 @@ use crate::pb::google::api::HttpRule;
 use crate::route::router::TrailingSlash;
 use crate::upstream;
 
+use super::policy::{Forward, Level};
+
 /// Everything of a configuration that [`super::Gateway::build`] compiles.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     pub upstreams: Vec<upstream::Config>,
     /// `defaults`.
     pub defaults: Overrides,
+    /// Who may call, where nothing else is said.
+    pub policy: Level,
+    /// Metadata that upstreams are told of the caller.
+    pub forward: Vec<Forward>,
     pub unannotated: Unannotated,
     pub trailing_slash: TrailingSlash,
     /// `services`, by full name.
@@ -27,6 +33,7 @@ pub struct Service {
     /// Where it stands: `file:line:column`.
     pub place: String,
     pub overrides: Overrides,
+    pub policy: Level,
     pub unannotated: Option<Unannotated>,
     pub trailing_slash: Option<TrailingSlash>,
     pub methods: BTreeMap<String, Method>,
@@ -38,6 +45,7 @@ pub struct Method {
     /// Where it stands: `file:line:column`.
     pub place: String,
     pub overrides: Overrides,
+    pub policy: Level,
 }
 
 /// One of `http.rules`; its selector names the method.

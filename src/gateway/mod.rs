@@ -4,8 +4,10 @@
 //! A request sees one [`Gateway`] from its head to the end of its answer; a reload swaps the next one in whole.
 
 mod account;
+mod admit;
 mod build;
 pub mod config;
+pub mod policy;
 pub mod respond;
 
 use std::sync::Arc;
@@ -13,9 +15,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::Method;
 
+use self::admit::Policy;
 pub use self::build::{Inputs, Problem};
 pub use self::config::Config;
 use crate::call::endpoint::Endpoint;
+use crate::protocol::cors::Cors;
 use crate::protocol::rest::error::ErrorFormat;
 use crate::route::captures::Captures;
 use crate::route::router::{Miss, Router};
@@ -36,6 +40,10 @@ pub struct Gateway {
     router: Router,
     /// By the position of the binding in the router.
     endpoints: Box<[Arc<Endpoint>]>,
+    /// Likewise; every way to a method obeys one policy.
+    policies: Box<[Arc<Policy>]>,
+    /// Of requests that no route takes: what `defaults` say.
+    cors: Option<Arc<Cors>>,
     upstreams: Vec<Arc<Upstream>>,
     /// Services that no upstream serves.
     unserved: Vec<String>,
@@ -47,6 +55,13 @@ pub struct Gateway {
     access_log: Arc<AccessLog>,
 }
 
+/// Where a request goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Found<'g> {
+    pub endpoint: &'g Arc<Endpoint>,
+    pub policy: &'g Arc<Policy>,
+}
+
 impl Gateway {
     /// Compiles a checked configuration and a schema.
     ///
@@ -56,13 +71,15 @@ impl Gateway {
         build::build(inputs)
     }
 
-    /// The endpoint of a request; `captures` then holds the texts of the path's variables.
+    /// The endpoint of a request and who may call it; `captures` then holds the texts of the path's variables.
     ///
     /// # Errors
     /// Why there is none.
-    pub fn find(&self, verb: &Method, path: &str, captures: &mut Captures) -> Result<&Arc<Endpoint>, Miss> {
+    pub fn find(&self, verb: &Method, path: &str, captures: &mut Captures) -> Result<Found<'_>, Miss> {
         let index = self.router.find(verb, path, captures)?;
-        Ok(self.endpoints.get(index).expect("there is an endpoint for each binding"))
+        let endpoint = self.endpoints.get(index).expect("there is an endpoint for each binding");
+        let policy = self.policies.get(index).expect("there is a policy for each binding");
+        Ok(Found { endpoint, policy })
     }
 
     /// Every endpoint.

@@ -14,12 +14,13 @@ use http::{Method, Request, Response, StatusCode, Version};
 use super::Gateway;
 use super::account::Account;
 pub use super::account::Accounted;
+use super::admit::Policy;
 use crate::call::body::Body;
 use crate::call::endpoint::Endpoint;
 use crate::call::{self, BodyLimits, Incoming};
 use crate::protocol::forwarding::{self, Chain, Forwarding, Origin, Scheme, Trace, X_REQUEST_ID};
 use crate::protocol::rest::error::ErrorFormat;
-use crate::protocol::{deadline, metadata};
+use crate::protocol::{cors, deadline, metadata};
 use crate::route::captures::Captures;
 use crate::route::router::Miss;
 use crate::route::rule::Verb;
@@ -62,6 +63,14 @@ pub async fn respond(
         Ok(response) => (response, None),
         Err(status) => (failure(&gateway, served.endpoint.as_deref(), &status), Some(status)),
     };
+    let cors = match &served.policy {
+        Some(policy) => &policy.cors,
+        None => &gateway.cors,
+    };
+    if let Some(cors) = cors {
+        // Also on a failure: a page may read why.
+        cors.answer(&head.headers, response.headers_mut());
+    }
     response.headers_mut().insert(X_REQUEST_ID, account.request_id.clone());
     if head.method == Method::HEAD {
         drop_body(&mut response);
@@ -74,7 +83,15 @@ pub async fn respond(
 /// What came of a request, and the endpoint whose settings say how a failure looks.
 struct Served {
     endpoint: Option<Arc<Endpoint>>,
+    policy: Option<Arc<Policy>>,
     outcome: Result<Response<Body>, Status>,
+}
+
+impl Served {
+    /// Without a route.
+    fn nowhere(outcome: Result<Response<Body>, Status>) -> Self {
+        Self { endpoint: None, policy: None, outcome }
+    }
 }
 
 async fn serve(
@@ -84,23 +101,44 @@ async fn serve(
     (head, body): (&Parts, Incoming),
 ) -> Served {
     if let Err(status) = check_head(head, connection) {
-        return Served { endpoint: None, outcome: Err(status) };
+        return Served::nowhere(Err(status));
+    }
+    if let Some(response) = preflight(gateway, head) {
+        return Served::nowhere(Ok(response));
     }
     let mut captures = SPARE_CAPTURES.take();
-    let endpoint = match gateway.find(&head.method, head.uri.path(), &mut captures) {
+    let (endpoint, policy) = match gateway.find(&head.method, head.uri.path(), &mut captures) {
         // A route for any method is none for OPTIONS, which is the gateway's to answer.
-        Ok(endpoint) if head.method == Method::OPTIONS && endpoint.binding.verb == Verb::Any => {
+        Ok(found) if head.method == Method::OPTIONS && found.endpoint.binding.verb == Verb::Any => {
             let allow = gateway.router().allow(head.uri.path());
-            let outcome = missed(&head.method, allow.map_or_else(|miss| miss, Miss::MethodNotAllowed));
-            return Served { endpoint: None, outcome };
+            return Served::nowhere(missed(&head.method, allow.map_or_else(|miss| miss, Miss::MethodNotAllowed)));
         }
-        Ok(endpoint) => endpoint.clone(),
-        Err(miss) => return Served { endpoint: None, outcome: missed(&head.method, miss) },
+        Ok(found) => (found.endpoint.clone(), found.policy.clone()),
+        Err(miss) => return Served::nowhere(missed(&head.method, miss)),
     };
     account.found(&endpoint);
-    let outcome = call_endpoint(connection, account, &endpoint, (head, body, &captures)).await;
+    let outcome = match policy.admit(connection) {
+        Ok(()) => call_endpoint(connection, account, &endpoint, (head, body, &captures)).await,
+        Err(status) => Err(status),
+    };
     SPARE_CAPTURES.set(captures);
-    Served { endpoint: Some(endpoint), outcome }
+    Served { endpoint: Some(endpoint), policy: Some(policy), outcome }
+}
+
+/// The answer to a browser that asks whether a page may make a request; before authentication, since browsers send no
+/// credential with it.
+fn preflight(gateway: &Gateway, head: &Parts) -> Option<Response<Body>> {
+    if head.method != Method::OPTIONS {
+        return None;
+    }
+    let asked = Method::from_bytes(cors::preflight(&head.headers)?.as_bytes()).ok()?;
+    let found = gateway.find(&asked, head.uri.path(), &mut Captures::new()).ok()?;
+    let cors = found.policy.cors.as_ref()?;
+    let methods = gateway.router().allow(head.uri.path()).ok()?;
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    cors.answer_preflight(&head.headers, methods, response.headers_mut());
+    Some(response)
 }
 
 /// What no request may have, whichever its endpoint.

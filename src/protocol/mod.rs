@@ -5,6 +5,7 @@
 //! knows a clock, a socket, a random number or the schema; whoever calls brings them.
 
 pub mod compression;
+pub mod cors;
 pub mod deadline;
 pub mod end;
 pub mod envelope;

@@ -100,7 +100,8 @@ macro_rules! topics {
 }
 
 topics! {
-    answers, answers_settings, binding_body, binding_parameters, binding_path, binding_patch, content_types, deadlines,
+    addresses, answers, answers_settings, binding_body, binding_parameters, binding_path, binding_patch, content_types,
+    cors, deadlines,
     errors, headers_settings, http_bodies, json_accepted, json_refused, legacy, metadata, problem, routes,
     routes_settings, settings_of_a_service, stream_choice,
 }

@@ -39,6 +39,7 @@ impl Check<'_> {
         let unannotated = defaults.unannotated.as_ref().map(|placed| placed.value.into()).unwrap_or_default();
         let trailing_slash = defaults.trailing_slash.as_ref().map(|placed| placed.value.into()).unwrap_or_default();
         let mut lists = Lists::default();
+        let policy = self.policy(&defaults);
         let defaults = self.overrides(defaults, &mut lists);
         let services = services.0.into_iter().map(|(name, service)| {
             if !is_full_name(&name.value) {
@@ -48,13 +49,14 @@ impl Check<'_> {
             (name.value, self.service(name.span, service, lists.clone()))
         });
         let services = services.collect();
-        gateway::Config { defaults, unannotated, trailing_slash, services, ..gateway::Config::default() }
+        gateway::Config { defaults, policy, unannotated, trailing_slash, services, ..gateway::Config::default() }
     }
 
     fn service(&mut self, span: Span, service: file::Service, mut lists: Lists) -> gateway::config::Service {
         let file::Service { settings, methods } = service;
         let unannotated = settings.unannotated.as_ref().map(|placed| placed.value.into());
         let trailing_slash = settings.trailing_slash.as_ref().map(|placed| placed.value.into());
+        let policy = self.policy(&settings);
         let overrides = self.overrides(settings, &mut lists);
         let methods = methods.0.into_iter().map(|(name, file::MethodLevel(level))| {
             if !is_identifier(&name.value) {
@@ -65,7 +67,7 @@ impl Check<'_> {
         });
         let methods = methods.collect();
         let place = self.problems.place(span).to_string();
-        gateway::config::Service { place, overrides, unannotated, trailing_slash, methods }
+        gateway::config::Service { place, overrides, policy, unannotated, trailing_slash, methods }
     }
 
     fn method(&mut self, span: Span, level: file::Level, mut lists: Lists) -> gateway::config::Method {
@@ -80,7 +82,8 @@ impl Check<'_> {
             }
         }
         let place = self.problems.place(span).to_string();
-        gateway::config::Method { place, overrides: self.overrides(level, &mut lists) }
+        let policy = self.policy(&level);
+        gateway::config::Method { place, policy, overrides: self.overrides(level, &mut lists) }
     }
 
     /// `lists` are those of the level above, and become those of this level.

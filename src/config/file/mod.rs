@@ -3,6 +3,7 @@
 //! The comments of these types are what users read, in `docs/config.md` and in the JSON Schema. Meaning is checked by
 //! `check`; here stands only what can be told from one value. Unknown keys are mistakes everywhere.
 
+pub(crate) mod guard;
 mod rest;
 mod upstream;
 
@@ -43,6 +44,10 @@ pub(crate) struct File {
     pub services: Named<Service>,
     /// HTTP rules from outside the descriptors.
     pub http: Http,
+    /// Who is believed, and what upstreams are told of them.
+    pub auth: guard::Auth,
+    /// How often callers may call.
+    pub rate_limits: guard::RateLimits,
     /// Logs and metrics.
     pub telemetry: Telemetry,
 }

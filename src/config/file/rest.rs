@@ -12,7 +12,9 @@ use serde_json::Value as JsonValue;
 
 use crate::config::placed::{Named, Placed};
 use crate::config::tree::{Entry, Map, Node, Value};
-use crate::config::unit::Timeout;
+use crate::config::unit::{Count, Timeout};
+
+use super::guard::{AddressRules, AuthRule, Cors, LimitNames, Require};
 
 /// The settings of methods.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -58,6 +60,27 @@ pub(crate) struct Level {
     /// A slash at the end of a path: `strict` makes it another path, `ignore` makes it none. Not under a method.
     #[schemars(extend("default" = "strict"))]
     pub trailing_slash: Option<Placed<TrailingSlash>>,
+    /// Who may call: names of providers, any one of which must verify the caller; lists of several levels must each be
+    /// satisfied. `none` opens a method, `optional` lets callers without a credential through.
+    pub auth: Option<Placed<AuthRule>>,
+    /// What must hold: an expression that begins with `=`, or several. Those of all levels must hold.
+    pub require: Option<Placed<Require>>,
+    /// Scopes that the caller's token must have, each of them.
+    pub scopes: Option<Vec<String>>,
+    /// Roles of which the caller must have one.
+    pub roles: Option<Vec<String>>,
+    /// Names of rate limits that count here too, beside those of the levels above.
+    pub limits: Option<LimitNames>,
+    /// How much one call counts against its limits.
+    #[schemars(extend("default" = 1))]
+    pub cost: Option<Count>,
+    /// Which addresses may call; the lists of all levels must let the client in.
+    pub addresses: Option<AddressRules>,
+    /// Whether the credential that was verified is passed on to the upstream.
+    #[schemars(extend("default" = false))]
+    pub forward_token: Option<bool>,
+    /// Which pages of other origins may call. Without it: none.
+    pub cors: Option<Cors>,
 }
 
 /// How answers are printed. Each key is inherited by itself.
@@ -217,6 +240,7 @@ pub(crate) static SETTINGS: LazyLock<Vec<String>> = LazyLock::new(|| {
 /// Sorts the keys of each service into `$settings` and `$methods`. A key that is neither a setting nor has a mapping for
 /// its value is left among the settings, where it is found to be unknown.
 pub(crate) fn shape(root: &mut Node) {
+    super::guard::shape(root);
     let Value::Map(root) = &mut root.value else { return };
     let services = root.entries.iter_mut().find(|entry| entry.key == "services");
     let Some(Value::Map(services)) = services.map(|entry| &mut entry.value.value) else { return };

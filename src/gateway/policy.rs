@@ -1,0 +1,165 @@
+//! Who may call a method, how often, and from where: what each level of a configuration says, and the one policy that
+//! it adds up to.
+//!
+//! Rules of the levels add up; only plain values replace. What is here is checked as far as it can be without the
+//! descriptors; expressions are compiled by [`super::build`].
+
+use std::sync::Arc;
+
+use http::HeaderName;
+use ipnet::IpNet;
+
+use crate::protocol::cors::Cors;
+
+/// What one level says.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Level {
+    pub auth: Option<AuthRule>,
+    pub require: Option<Require>,
+    /// Each of these scopes.
+    pub scopes: Vec<String>,
+    /// One of these roles; empty for no requirement.
+    pub roles: Vec<String>,
+    pub limits: Option<LimitNames>,
+    pub cost: Option<u32>,
+    pub addresses: Option<AddressRules>,
+    pub forward_token: Option<bool>,
+    pub cors: Option<Arc<Cors>>,
+}
+
+/// `auth` of a level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AuthRule {
+    /// Credentials are not looked at.
+    None,
+    /// What the levels above ask for may be missing, but not bad.
+    Optional,
+    /// Any one of these providers.
+    Any { providers: Vec<String>, optional: bool, inherit: bool },
+}
+
+/// `require` of a level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Require {
+    pub expressions: Vec<Written>,
+    pub inherit: bool,
+}
+
+/// An expression as it is written, without its `=`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// Where it stands: `file:line:column`.
+    pub place: String,
+    pub text: String,
+}
+
+/// `limits` of a level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitNames {
+    pub names: Vec<String>,
+    pub inherit: bool,
+}
+
+/// `addresses` of a level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressRules {
+    pub allow: Vec<IpNet>,
+    pub deny: Vec<IpNet>,
+    pub inherit: bool,
+}
+
+/// Metadata that upstreams are told of the caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Forward {
+    pub name: HeaderName,
+    pub value: Text,
+}
+
+/// A literal, or an expression.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Text {
+    Literal(String),
+    Expression(Written),
+}
+
+/// What the levels add up to for one method.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sum {
+    /// Lists of providers; each must be satisfied by any one of it. Empty: credentials are not looked at.
+    pub auth: Vec<Vec<String>>,
+    /// Whether a request without a credential is let through.
+    pub optional: bool,
+    pub require: Vec<Written>,
+    /// Each of these scopes.
+    pub scopes: Vec<String>,
+    /// One role of each.
+    pub roles: Vec<Vec<String>>,
+    pub limits: Vec<String>,
+    pub cost: Option<u32>,
+    pub addresses: Vec<AddressRules>,
+    pub forward_token: bool,
+    pub cors: Option<Arc<Cors>>,
+}
+
+impl Sum {
+    /// Of these levels, the outermost first.
+    pub fn of<'l>(levels: impl IntoIterator<Item = &'l Level>) -> Self {
+        levels.into_iter().fold(Self::default(), Self::with)
+    }
+
+    fn with(mut self, level: &Level) -> Self {
+        let Level { auth, require, scopes, roles, limits, cost, addresses, forward_token, cors } = level.clone();
+        match auth {
+            None => {}
+            Some(AuthRule::None) => {
+                self.auth.clear();
+                self.optional = false;
+            }
+            Some(AuthRule::Optional) => self.optional = true,
+            Some(AuthRule::Any { providers, optional, inherit }) => {
+                if !inherit {
+                    self.auth.clear();
+                }
+                self.auth.push(providers);
+                self.optional = optional;
+            }
+        }
+        if let Some(Require { expressions, inherit }) = require {
+            if !inherit {
+                self.require.clear();
+            }
+            self.require.extend(expressions);
+        }
+        self.scopes.extend(scopes);
+        self.roles.extend((!roles.is_empty()).then_some(roles));
+        if let Some(LimitNames { names, inherit }) = limits {
+            if !inherit {
+                self.limits.clear();
+            }
+            self.limits.extend(names);
+            // One budget counts once, however many levels name it.
+            let mut seen = std::collections::HashSet::new();
+            self.limits.retain(|name| seen.insert(name.clone()));
+        }
+        if let Some(rules) = addresses {
+            if !rules.inherit {
+                self.addresses.clear();
+            }
+            self.addresses.push(rules);
+        }
+        self.cost = cost.or(self.cost);
+        self.forward_token = forward_token.unwrap_or(self.forward_token);
+        self.cors = cors.or(self.cors);
+        self
+    }
+}
+
+impl AddressRules {
+    /// Whether a client at this address is let in.
+    #[must_use]
+    pub fn admit(&self, address: std::net::IpAddr) -> bool {
+        let address = address.to_canonical();
+        let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&address));
+        !within(&self.deny) && (self.allow.is_empty() || within(&self.allow))
+    }
+}
