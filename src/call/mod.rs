@@ -17,13 +17,15 @@ mod uplink;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, Response, StatusCode};
 
 use self::body::Body;
 use self::endpoint::{CallKind, Endpoint};
 pub use self::incoming::{BodyLimits, Incoming};
 use self::progress::Progress;
-use crate::protocol::envelope::Deframer;
+use crate::protocol::envelope::{self, Deframer};
 use crate::protocol::metadata::{self, StatusOverride};
 use crate::protocol::{end, head};
 use crate::route::captures::Captures;
@@ -48,6 +50,19 @@ pub struct Request<'a> {
     pub deadline: Option<Instant>,
     pub limits: BodyLimits,
     pub progress: &'a Arc<Progress>,
+    /// Asked about each message before it goes on, where its content decides.
+    pub gate: Option<Gate>,
+}
+
+/// Lets one message of a request through, given as protobuf, or says why not.
+pub type Gate = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<(), Status>> + Send + Sync>;
+
+/// Asks the gate, if there is one, about a framed message.
+async fn admitted(gate: Option<&Gate>, framed: Bytes) -> Result<Bytes, Status> {
+    if let Some(gate) = gate {
+        gate(framed.slice(envelope::PREFIX_BYTES.min(framed.len())..)).await?;
+    }
+    Ok(framed)
 }
 
 /// Makes a call's metadata; anew for a call that is sent again.

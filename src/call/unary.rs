@@ -10,7 +10,7 @@ use super::body::Body;
 use super::endpoint::{Endpoint, ResponseForm};
 use super::incoming::{self, Content};
 use super::progress::Progress;
-use super::{Request, ResponseHead, call_head, ended, scratch};
+use super::{Request, ResponseHead, admitted, call_head, ended, scratch};
 use crate::protocol::compression::MessageCoding;
 use crate::protocol::end;
 use crate::protocol::envelope::{self, Deframer};
@@ -35,6 +35,7 @@ pub(super) async fn exchange(endpoint: &Endpoint, request: Request<'_>) -> Resul
     let content =
         incoming::read_whole(endpoint, request.headers, request.body, (request.limits, request.progress)).await?;
     let message = bind(endpoint, request.captures, request.query, &content)?;
+    let message = admitted(request.gate.as_ref(), message).await?;
     let head = || call_head(endpoint, request.metadata, request.deadline);
     request.progress.begin_upstream();
     endpoint.upstream.exchange(request.worker, head, message).await

@@ -20,7 +20,7 @@ use super::downlink::{self, Stream};
 use super::endpoint::{Endpoint, RequestForm};
 use super::incoming::{self, BodyLimits, Content, Incoming};
 use super::progress::Progress;
-use super::{Request, call_head, unary};
+use super::{Gate, Request, admitted, call_head, unary};
 use crate::protocol::compression::{BodyDecoder, Codings};
 use crate::protocol::rest::accept::StreamType;
 use crate::protocol::rest::content::{self, Content as ContentType};
@@ -39,6 +39,7 @@ const MAX_RAW_CHUNK_BYTES: usize = 256 << 10;
 pub(super) async fn answer_once(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Result<Response<Body>, Status> {
     let first = First::of(&request);
     let mut source = Source::new(endpoint, request.headers, request.body, (request.limits, request.progress.clone()))?;
+    source.gate = request.gate;
     // The upstream is not called before the first message is known to be good.
     let opening = Opening::Bound(source.first(endpoint, first).await?);
     let head = || call_head(endpoint, request.metadata, request.deadline);
@@ -53,16 +54,21 @@ pub(super) async fn answer_once(endpoint: &Arc<Endpoint>, request: Request<'_>) 
 pub(super) async fn answer_stream(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Result<Response<Body>, Status> {
     let format = StreamType::negotiate(request.headers, endpoint.settings.stream);
     let first = First::of(&request);
-    let source = Source::new(endpoint, request.headers, request.body, (request.limits, request.progress.clone()))?;
+    let mut source = Source::new(endpoint, request.headers, request.body, (request.limits, request.progress.clone()))?;
+    source.gate = request.gate;
     if endpoint.binds_without_body {
         unary::bind(endpoint, request.captures, request.query, &Content::Nothing)?;
     }
-    // The upstream may speak first, so it is called before the client has sent anything.
+    // The upstream may speak first, so it is called before the client has sent anything, unless what the client sends
+    // decides whether it may call at all.
+    let opening = match source.gate {
+        None => Opening::Unread(Box::new(first)),
+        Some(_) => Opening::Bound(source.first(endpoint, first).await?),
+    };
     let head = || call_head(endpoint, request.metadata, request.deadline);
     request.progress.begin_upstream();
     let (stream, answer) = endpoint.upstream.open(request.worker, head).await?.split();
-    let mut uplink =
-        Some(send_all(endpoint.clone(), source, Opening::Unread(Box::new(first)), Unfinished::new(stream)).boxed());
+    let mut uplink = Some(send_all(endpoint.clone(), source, opening, Unfinished::new(stream)).boxed());
     let (response, answer) = alongside(&mut uplink, answer).await?;
     let deadline = request.deadline;
     downlink::respond(Stream { endpoint, response, answer, format, uplink, deadline }).await
@@ -188,7 +194,8 @@ async fn send_messages(
     let Some(first) = first else { return Ok(()) };
     let mut wanted = stream.send(first).await?;
     while wanted && let Some(content) = source.next().await? {
-        wanted = stream.send(bind_next(endpoint, &content)?).await?;
+        let message = admitted(source.gate.as_ref(), bind_next(endpoint, &content)?).await?;
+        wanted = stream.send(message).await?;
     }
     Ok(())
 }
@@ -215,6 +222,7 @@ struct Source {
     /// `None` for a body that is as it is.
     decoder: Option<BodyDecoder>,
     form: SourceForm,
+    gate: Option<Gate>,
     ended: bool,
 }
 
@@ -251,7 +259,7 @@ impl Source {
         };
         let codings = Codings::of(headers)?;
         let decoder = (!codings.is_identity()).then(|| BodyDecoder::new(&codings));
-        Ok(Self { ended: body.is_end_stream(), body, limits, progress, decoder, form })
+        Ok(Self { ended: body.is_end_stream(), body, limits, progress, decoder, form, gate: None })
     }
 
     /// The first message, with path and parameters; those alone are one, if there are any.
@@ -259,10 +267,15 @@ impl Source {
         let First { captures, query } = first;
         let content = match self.next().await? {
             Some(content) => content,
-            None if captures.is_empty() && query.is_none() => return Ok(None),
+            None if captures.is_empty() && query.is_none() => {
+                // Who may not call may not call without a message either.
+                admitted(self.gate.as_ref(), Bytes::new()).await?;
+                return Ok(None);
+            }
             None => Content::Nothing,
         };
-        unary::bind(endpoint, &captures, query.as_deref(), &content).map(Some)
+        let message = unary::bind(endpoint, &captures, query.as_deref(), &content)?;
+        admitted(self.gate.as_ref(), message).await.map(Some)
     }
 
     /// The next message, if all of it comes in time.

@@ -189,6 +189,7 @@ async fn call_endpoint(
         deadline: timeout.and_then(|timeout| account.progress.start.checked_add(timeout)),
         limits: connection.limits,
         progress: &account.progress,
+        gate: None,
     };
     call::answer(endpoint, request).await
 }
