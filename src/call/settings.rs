@@ -41,7 +41,23 @@ pub struct Overrides {
     pub success_status: Option<StatusCode>,
     pub request_headers: Option<Arc<HeaderRules>>,
     pub response_headers: Option<Arc<HeaderRules>>,
+    pub compress_from: Option<CompressFrom>,
     pub timeout: Option<Duration>,
+}
+
+/// Which answers are compressed for clients that take it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompressFrom {
+    /// Bodies of this many bytes or more.
+    Bytes(usize),
+    Off,
+}
+
+impl Default for CompressFrom {
+    /// Where compressing begins to save more than a packet.
+    fn default() -> Self {
+        Self::Bytes(1 << 10)
+    }
 }
 
 /// Whether the gateway fills the update mask of a PATCH.
@@ -74,6 +90,7 @@ pub struct Settings {
     pub success_status: Option<StatusCode>,
     pub request_headers: Arc<HeaderRules>,
     pub response_headers: Arc<HeaderRules>,
+    pub compress_from: CompressFrom,
     /// The configured limit; `None` leaves the default to the kind of the call.
     pub timeout: Option<Duration>,
 }
@@ -98,6 +115,7 @@ impl Default for Settings {
             success_status: None,
             request_headers: Arc::default(),
             response_headers: Arc::default(),
+            compress_from: CompressFrom::default(),
             timeout: None,
         }
     }
@@ -125,6 +143,7 @@ impl Settings {
             success_status,
             request_headers,
             response_headers,
+            compress_from,
             timeout,
         } = overrides.clone();
         replace(&mut self.unknown_parameters, unknown_parameters);
@@ -144,6 +163,7 @@ impl Settings {
         self.success_status = success_status.or(self.success_status);
         replace(&mut self.request_headers, request_headers);
         replace(&mut self.response_headers, response_headers);
+        replace(&mut self.compress_from, compress_from);
         self.timeout = timeout.or(self.timeout);
         self
     }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use super::unit::print_time;
-use crate::call::settings::Overrides;
+use crate::call::settings::{CompressFrom, Overrides};
 use crate::gateway;
 
 /// One setting of a method.
@@ -28,7 +28,7 @@ pub enum Origin {
 /// A setting: its key, what a level says of it, and what holds where none does.
 type Setting = (&'static str, fn(&Overrides) -> Option<String>, &'static str);
 
-const SETTINGS: [Setting; 18] = [
+const SETTINGS: [Setting; 19] = [
     ("timeout", |level| level.timeout.map(print_time), "60s for unary calls, none for streams"),
     ("unknown_parameters", |level| level.unknown_parameters.map(word), "reject"),
     ("ignored_parameters", |level| level.ignored_parameters.as_ref().map(|names| names.join(", ")), "none"),
@@ -45,6 +45,7 @@ const SETTINGS: [Setting; 18] = [
     ("keep_alive", |level| level.keep_alive.map(print_time), "15s"),
     ("patch_mask", |level| level.patch_mask.map(word), "fill"),
     ("success_status", |level| level.success_status.map(|status| status.as_str().to_owned()), "200"),
+    ("compress_from", |level| level.compress_from.map(compress_from), "1KiB"),
     ("headers.request", |level| level.request_headers.as_ref().map(|_| "by its lists".to_owned()), "all"),
     ("headers.response", |level| level.response_headers.as_ref().map(|_| "by its lists".to_owned()), "all"),
 ];
@@ -65,6 +66,13 @@ pub fn settings(config: &gateway::Config, service: &str, method: &str) -> Vec<Ef
         Effective { key, value, origin }
     };
     SETTINGS.into_iter().map(effective).collect()
+}
+
+fn compress_from(from: CompressFrom) -> String {
+    match from {
+        CompressFrom::Bytes(bytes) => super::unit::print_size(bytes),
+        CompressFrom::Off => "off".to_owned(),
+    }
 }
 
 /// The variants of settings are named by the words that the file spells them with.

@@ -17,7 +17,9 @@ pub use super::account::Accounted;
 use super::admit::Policy;
 use crate::call::body::Body;
 use crate::call::endpoint::Endpoint;
+use crate::call::settings::CompressFrom;
 use crate::call::{self, BodyLimits, Incoming};
+use crate::protocol::compression::answer;
 use crate::protocol::forwarding::{self, Chain, Forwarding, Origin, Scheme, Trace, X_REQUEST_ID};
 use crate::protocol::rest::error::ErrorFormat;
 use crate::protocol::{cors, deadline, metadata};
@@ -71,6 +73,7 @@ pub async fn respond(
         // Also on a failure: a page may read why.
         cors.answer(&head.headers, response.headers_mut());
     }
+    compress(served.endpoint.as_deref(), &head, &mut response);
     response.headers_mut().insert(X_REQUEST_ID, account.request_id.clone());
     if head.method == Method::HEAD {
         drop_body(&mut response);
@@ -258,6 +261,18 @@ fn failure(gateway: &Gateway, endpoint: Option<&Endpoint>, status: &Status) -> R
     *response.headers_mut() = status.headers().clone();
     response.headers_mut().insert(CONTENT_TYPE, format.content_type());
     response
+}
+
+/// Compresses a body that is all there, where the client takes it.
+fn compress(endpoint: Option<&Endpoint>, head: &Parts, response: &mut Response<Body>) {
+    let Some(CompressFrom::Bytes(min_bytes)) = endpoint.map(|endpoint| endpoint.settings.compress_from) else { return };
+    if !matches!(response.body(), Body::Full(bytes) if bytes.len() >= min_bytes) {
+        return;
+    }
+    let Body::Full(bytes) = std::mem::replace(response.body_mut(), Body::Empty) else { return };
+    let status = response.status();
+    let bytes = answer::compress(&head.headers, min_bytes, status, response.headers_mut(), bytes);
+    *response.body_mut() = Body::Full(bytes);
 }
 
 /// HEAD: what GET would answer, without the body (RFC 9110, 9.3.2).

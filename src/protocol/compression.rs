@@ -4,6 +4,7 @@
 //! 32 KiB or little more at a time. Windows are bounded too: 8 MiB for zstd (RFC 9659), 16 MiB for brotli
 //! (RFC 7932, without its large-window extension).
 
+pub mod answer;
 mod stage;
 
 use std::slice;

@@ -100,10 +100,9 @@ macro_rules! topics {
 }
 
 topics! {
-    addresses, answers, answers_settings, binding_body, binding_parameters, binding_path, binding_patch, content_types,
-    cors, deadlines,
-    errors, headers_settings, http_bodies, json_accepted, json_refused, legacy, metadata, problem, routes,
-    routes_settings, settings_of_a_service, stream_choice,
+    addresses, answers, answers_settings, binding_body, binding_parameters, binding_path, binding_patch, compression,
+    content_types, cors, deadlines, errors, headers_settings, http_bodies, json_accepted, json_refused, legacy, metadata,
+    problem, routes, routes_settings, settings_of_a_service, stream_choice,
 }
 
 #[test]

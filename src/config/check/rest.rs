@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::StatusCode;
 
 use super::{Check, is_full_name, is_identifier};
-use crate::call::settings::Overrides;
+use crate::call::settings::{CompressFrom, Overrides};
 use crate::config::file;
 use crate::config::placed::{Named, Placed};
 use crate::config::problem::Span;
@@ -111,6 +111,10 @@ impl Check<'_> {
             success_status: level.success_status.and_then(|status| self.success_status(&status)),
             request_headers: self.header_rules(headers.request, &mut lists.request),
             response_headers: self.header_rules(headers.response, &mut lists.response),
+            compress_from: level.compress_from.map(|from| match from {
+                file::CompressFrom::Off => CompressFrom::Off,
+                file::CompressFrom::Size(size) => CompressFrom::Bytes(size.0),
+            }),
             timeout: level.timeout.map(|time| time.0),
         }
     }

@@ -14,7 +14,7 @@ use super::placed::{Named, Placed};
 use super::unit::{Count, Size, Time, Timeout};
 use crate::server;
 
-pub(crate) use rest::{HeaderLists, Http, HttpRule, Level, MethodLevel, Service, shape};
+pub(crate) use rest::{CompressFrom, HeaderLists, Http, HttpRule, Level, MethodLevel, Service, shape};
 pub(crate) use upstream::{Tls, Upstream};
 
 /// Where Lockgate listens when nothing says it.

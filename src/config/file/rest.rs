@@ -12,7 +12,7 @@ use serde_json::Value as JsonValue;
 
 use crate::config::placed::{Named, Placed};
 use crate::config::tree::{Entry, Map, Node, Value};
-use crate::config::unit::{Count, Timeout};
+use crate::config::unit::{Count, Size, Timeout};
 
 use super::guard::{AddressRules, AuthRule, Cors, LimitNames, Require};
 
@@ -51,6 +51,10 @@ pub(crate) struct Level {
     pub patch_mask: Option<PatchMask>,
     /// The HTTP status of success, from 200 to 399; an upstream's `x-http-code` goes before. Without it: 200.
     pub success_status: Option<Placed<u16>>,
+    /// The size from which answers are compressed for clients that take it (gzip, br, zstd), or `off`. Streams never
+    /// are.
+    #[schemars(extend("default" = "1KiB"))]
+    pub compress_from: Option<CompressFrom>,
     /// Which headers pass to the upstream and back.
     pub headers: Option<Headers>,
     /// What becomes of methods without an HTTP rule: `expose` makes them `POST /package.Service/Method`, `hide` keeps
@@ -81,6 +85,41 @@ pub(crate) struct Level {
     pub forward_token: Option<bool>,
     /// Which pages of other origins may call. Without it: none.
     pub cors: Option<Cors>,
+}
+
+/// A size, or the word `off`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum CompressFrom {
+    Off,
+    Size(Size),
+}
+
+impl<'de> Deserialize<'de> for CompressFrom {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        match &*text {
+            "off" => Ok(Self::Off),
+            size => {
+                let size: serde::de::value::StrDeserializer<'_, D::Error> =
+                    serde::de::IntoDeserializer::into_deserializer(size);
+                Size::deserialize(size).map(Self::Size)
+            }
+        }
+    }
+}
+
+impl JsonSchema for CompressFrom {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "CompressFrom".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [generator.subschema_for::<Size>(), { "const": "off" }] })
+    }
 }
 
 /// How answers are printed. Each key is inherited by itself.
