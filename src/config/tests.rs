@@ -227,7 +227,7 @@ fn told_defaults_are_the_built_in_ones() {
             }
         }
     }
-    assert_eq!(told, 11, "{text}");
+    assert_eq!(told, 12, "{text}");
     let config = legal(&text);
     same(Settings::default().with(&config.gateway.defaults), Settings::default());
     assert_eq!(config.gateway.unannotated, gateway::config::Unannotated::default());
@@ -281,7 +281,7 @@ fn every_mistake_of_a_file_is_told_at_once() {
          runtime: { workers: 0 }\nadmin: of\ntelemetry: { access_log: }\n",
         &[
             "1:1: unknown key `upstrems`, expected `listeners`, `admin`, `runtime`, `descriptors`, `upstreams`, `defaults`, \
-             `services`, `http` or `telemetry`; did you mean `upstreams`?",
+             `services`, `http`, `auth`, `rate_limits` or `telemetry`; did you mean `upstreams`?",
             "4:5: unknown key `adress` under `p`, expected `address` or `limits`; did you mean `address`?",
             "5:21: found `5` for `idle`, expected a time longer than zero with its unit, such as `20ms`, `1.5s`, `2m` or \
              `1h`, up to `365d`",
@@ -333,8 +333,9 @@ fn a_misspelt_setting_is_no_method_and_a_misspelt_key_not_missing() {
     check(
         "services: { a.B: { timout: 2s } }",
         &["1:20: unknown key `timout` under `a.B`, expected `timeout`, `unknown_parameters`, `ignored_parameters`, \
-           `unknown_fields`, `json`, `errors`, `stream`, `sse`, `keep_alive`, `patch_mask`, `success_status`, `headers`, \
-           `unannotated` or `trailing_slash`; did you mean `timeout`?"],
+           `unknown_fields`, `json`, `errors`, `stream`, `sse`, `keep_alive`, `patch_mask`, `success_status`, \
+             `compress_from`, `headers`, `unannotated`, `trailing_slash`, `auth`, `require`, `scopes`, `roles`, `limits`, \
+             `cost`, `addresses`, `forward_token` or `cors`; did you mean `timeout`?"],
     );
 }
 

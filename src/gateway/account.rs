@@ -11,11 +11,13 @@ use http_body::{Frame, SizeHint};
 
 use super::Gateway;
 use super::respond::Connection;
+use crate::auth::principal::Principal;
 use crate::call::body::{Body, CutShort};
 use crate::call::endpoint::Endpoint;
 use crate::call::progress::Progress;
+use crate::protocol::forwarding::Trace;
 use crate::status::{Code, Status};
-use crate::telemetry::access::Record;
+use crate::telemetry::access::{Caller, Record};
 use crate::telemetry::metrics::{MethodMetrics, Observation};
 
 /// The account of one request. Dropped before it is closed, the client has left.
@@ -26,7 +28,13 @@ pub(super) struct Account {
     time: SystemTime,
     pub(super) request_id: HeaderValue,
     pub(super) progress: Arc<Progress>,
+    /// The request's trace, with the gateway's own span.
+    pub(super) trace: Trace,
     endpoint: Option<Arc<Endpoint>>,
+    /// Who calls, once it is known.
+    pub(super) caller: Option<Arc<Principal>>,
+    /// Why it was not let through, in a word.
+    pub(super) refused: Option<&'static str>,
     open: bool,
 }
 
@@ -43,7 +51,7 @@ impl Account {
         gateway: &Arc<Gateway>,
         connection: &Arc<Connection>,
         verb: &Method,
-        request_id: HeaderValue,
+        (request_id, trace): (HeaderValue, Trace),
     ) -> Self {
         Self {
             gateway: gateway.clone(),
@@ -52,7 +60,10 @@ impl Account {
             time: SystemTime::now(),
             request_id,
             progress: Arc::default(),
+            trace,
             endpoint: None,
+            caller: None,
+            refused: None,
             open: true,
         }
     }
@@ -98,6 +109,7 @@ impl Account {
                 time: self.time,
                 // Only what is visible ASCII is taken for a request id.
                 request_id: self.request_id.to_str().unwrap_or_default(),
+                trace_id: self.trace.trace_id,
                 client: &self.connection.client_text,
                 verb: &self.verb,
                 route: endpoint.map_or("", |endpoint| &endpoint.template),
@@ -108,6 +120,11 @@ impl Account {
                 response_bytes,
                 duration,
                 upstream: self.progress.upstream(),
+                caller: self
+                    .caller
+                    .as_deref()
+                    .map(|caller| Caller { provider: &caller.provider, subject: &caller.subject }),
+                refused: self.refused,
                 cause: cause.as_deref(),
             },
         );

@@ -59,7 +59,8 @@ pub async fn respond(
 ) -> Response<Accounted> {
     let (head, body) = request.into_parts();
     let request_id = forwarding::request_id(&head.headers, rand::random());
-    let mut account = Account::open(&gateway, &connection, &head.method, request_id);
+    let trace = trace(&head.headers);
+    let mut account = Account::open(&gateway, &connection, &head.method, (request_id, trace));
     let served = serve(&gateway, &connection, &mut account, (&head, body)).await;
     let (mut response, failure) = match served.outcome {
         Ok(response) => (response, None),
@@ -197,6 +198,18 @@ async fn call_endpoint(
     call::answer(endpoint, request).await
 }
 
+/// The client's trace with a span of the gateway's own, or a new one.
+fn trace(headers: &HeaderMap) -> Trace {
+    let fresh = Trace {
+        trace_id: rand::random(),
+        span_id: rand::random(),
+        // Not sampled: whoever begins the trace decides that, and the gateway did not. The id is random.
+        flags: 0b10,
+        origin: Origin::Gateway,
+    };
+    Trace::of(headers, fresh)
+}
+
 /// What the upstream is told: the client's own headers first, then what only the gateway may say.
 fn metadata(
     connection: &Connection,
@@ -209,20 +222,13 @@ fn metadata(
     metadata::request(&head.headers, rules, metadata::Bounds::default(), &mut metadata)?;
     let authority = head.uri.authority().map(Authority::as_str);
     let host = authority.or_else(|| head.headers.get(HOST).and_then(|host| host.to_str().ok()));
-    let fresh = Trace {
-        trace_id: rand::random(),
-        span_id: rand::random(),
-        // Not sampled: whoever begins the trace decides that, and the gateway did not. The id is random.
-        flags: 0b10,
-        origin: Origin::Gateway,
-    };
     let forwarding = Forwarding {
         peer: connection.client,
         chain: Chain::default(),
         scheme: connection.scheme,
         host,
         request_id: &account.request_id,
-        trace: Trace::of(&head.headers, fresh),
+        trace: account.trace,
     };
     forwarding::forward(&head.headers, &forwarding, &mut metadata);
     Ok(metadata)

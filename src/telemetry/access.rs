@@ -39,6 +39,8 @@ pub struct Record<'a> {
     /// When it arrived.
     pub time: SystemTime,
     pub request_id: &'a str,
+    /// The trace that it belongs to (W3C Trace Context).
+    pub trace_id: u128,
     /// The client's address, as text: it is printed once a connection.
     pub client: &'a str,
     pub verb: &'a Method,
@@ -53,8 +55,21 @@ pub struct Record<'a> {
     pub duration: Duration,
     /// From the call's start to its end, where the upstream was called.
     pub upstream: Option<Duration>,
+    /// Who calls, where a credential was verified.
+    pub caller: Option<Caller<'a>>,
+    /// Why it was not let through, in a word.
+    pub refused: Option<&'a str>,
     /// Why it failed, for people who run the gateway.
     pub cause: Option<&'a str>,
+}
+
+/// A verified caller: never the credential itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'a> {
+    /// The provider that verified it.
+    pub provider: &'a str,
+    /// Its name there.
+    pub subject: &'a str,
 }
 
 /// The access log of a process.
@@ -169,6 +184,8 @@ impl Record<'_> {
         print_time(self.time, out);
         out.extend_from_slice(b"\",\"request_id\":\"");
         print_escaped(self.request_id, out);
+        out.extend_from_slice(b"\",\"trace_id\":\"");
+        print_hex(self.trace_id, out);
         out.extend_from_slice(b"\",\"client\":\"");
         print_escaped(self.client, out);
         out.extend_from_slice(b"\",\"method\":\"");
@@ -191,6 +208,18 @@ impl Record<'_> {
             out.extend_from_slice(b",\"upstream_us\":");
             print_number(micros(upstream), out);
         }
+        if let Some(caller) = self.caller {
+            out.extend_from_slice(b",\"provider\":\"");
+            print_escaped(caller.provider, out);
+            out.extend_from_slice(b"\",\"subject\":\"");
+            print_escaped(caller.subject, out);
+            out.push(b'"');
+        }
+        if let Some(refused) = self.refused {
+            out.extend_from_slice(b",\"refused\":\"");
+            print_escaped(refused, out);
+            out.push(b'"');
+        }
         if let Some(cause) = self.cause {
             out.extend_from_slice(b",\"cause\":\"");
             print_escaped(cause, out);
@@ -209,6 +238,16 @@ impl Record<'_> {
         print_escaped(if self.rpc.is_empty() { "-" } else { self.rpc }, out);
         let _ = write!(out, " in={} out={} id=", self.request_bytes, self.response_bytes);
         print_escaped(self.request_id, out);
+        if let Some(caller) = self.caller {
+            out.extend_from_slice(b" by=");
+            print_escaped(caller.provider, out);
+            out.push(b':');
+            print_escaped(caller.subject, out);
+        }
+        if let Some(refused) = self.refused {
+            out.extend_from_slice(b" refused=");
+            print_escaped(refused, out);
+        }
         if let Some(cause) = self.cause {
             out.extend_from_slice(b" cause=\"");
             print_escaped(cause, out);
@@ -224,6 +263,16 @@ fn micros(duration: Duration) -> u64 {
 
 fn print_number(number: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+/// 32 hexadecimal digits.
+fn print_hex(number: u128, out: &mut Vec<u8>) {
+    const DIGITS: [u8; 16] = *b"0123456789abcdef";
+    for byte in number.to_be_bytes() {
+        for digit in [byte >> 4, byte & 15] {
+            out.extend(DIGITS.get(usize::from(digit)));
+        }
+    }
 }
 
 /// The inside of a JSON string: what could end it, or the line, is escaped.

@@ -80,7 +80,9 @@ fn leeway() -> Time {
 pub(crate) struct Introspection {
     /// The URL of the introspection endpoint.
     pub endpoint: Placed<String>,
+    /// What the gateway calls itself there.
     pub client_id: String,
+    /// Its secret: better `${VAR}` or `${file:path}` than the secret itself.
     pub client_secret: String,
     /// The header that holds the bare token, instead of `Authorization: Bearer`.
     #[serde(default)]
@@ -234,7 +236,10 @@ fn cors_max_age() -> Time {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RateLimits {
+    /// Where limits of `scope: shared` count.
     pub store: Option<Store>,
+    /// How limits are told in answers: `ietf` by `RateLimit` and `RateLimit-Policy`, `x` by `X-RateLimit-*`, `both` or
+    /// `off`.
     pub headers: LimitHeaders,
     #[serde(rename = "$limits")]
     pub limits: Named<Limit>,
@@ -346,21 +351,32 @@ pub(crate) fn shape(root: &mut Node) {
     map.entries.push(Entry { span, key: "$limits".to_owned(), value: Node { span: value_span, value } });
 }
 
+/// The keys of `rate_limits` that are no limits, for the schema.
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct RateLimitKeys {
+    /// Where limits of `scope: shared` count.
+    store: Option<Store>,
+    /// How limits are told in answers: `ietf` by `RateLimit` and `RateLimit-Policy`, `x` by `X-RateLimit-*`, `both` or
+    /// `off`.
+    headers: Option<LimitHeaders>,
+}
+
 impl JsonSchema for RateLimits {
     fn schema_name() -> Cow<'static, str> {
         "RateLimits".into()
     }
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "object",
-            "description": "Limits on how often callers may call, by names of your choice, beside the keys `store` and `headers`.",
-            "properties": {
-                "store": generator.subschema_for::<Store>(),
-                "headers": generator.subschema_for::<LimitHeaders>(),
-            },
-            "additionalProperties": generator.subschema_for::<Limit>(),
-        })
+        let mut schema = RateLimitKeys::json_schema(generator);
+        schema.insert("additionalProperties".into(), generator.subschema_for::<Limit>().into());
+        schema.insert(
+            "description".into(),
+            "Limits on how often callers may call, by names of your choice, beside the keys `store` and `headers`."
+                .into(),
+        );
+        schema
     }
 }
 

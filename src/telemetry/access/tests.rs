@@ -4,13 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
 
-use super::Record;
+use super::{Caller, Record};
 use crate::status::Code;
 
 fn record<'a>(route: &'a str, cause: Option<&'a str>) -> Record<'a> {
     Record {
         time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_773_500_966_535),
         request_id: "r-1",
+        trace_id: 0xab,
         client: "127.0.0.1",
         verb: &Method::GET,
         route,
@@ -21,6 +22,8 @@ fn record<'a>(route: &'a str, cause: Option<&'a str>) -> Record<'a> {
         response_bytes: 8,
         duration: Duration::from_micros(1234),
         upstream: Some(Duration::from_micros(1000)),
+        caller: None,
+        refused: None,
         cause,
     }
 }
@@ -31,10 +34,23 @@ fn a_line_is_one_json_object() {
     record("/v1/{id}", None).print_json(&mut out);
     assert_eq!(
         String::from_utf8(out).unwrap(),
-        "{\"time\":\"2026-03-14T15:09:26.535Z\",\"request_id\":\"r-1\",\"client\":\"127.0.0.1\",\"method\":\"GET\",\
+        "{\"time\":\"2026-03-14T15:09:26.535Z\",\"request_id\":\"r-1\",\
+         \"trace_id\":\"000000000000000000000000000000ab\",\"client\":\"127.0.0.1\",\"method\":\"GET\",\
          \"route\":\"/v1/{id}\",\"rpc\":\"a.B/C\",\"status\":200,\"code\":\"OK\",\"request_bytes\":7,\
          \"response_bytes\":8,\"duration_us\":1234,\"upstream_us\":1000}\n"
     );
+}
+
+#[test]
+fn a_line_names_the_caller_and_why_it_was_refused() {
+    let mut out = Vec::new();
+    let caller = Some(Caller { provider: "users", subject: "mira\n" });
+    Record { caller, refused: Some("require"), ..record("/", None) }.print_json(&mut out);
+    let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!([&value["provider"], &value["subject"], &value["refused"]], ["users", "mira\n", "require"]);
+    out.clear();
+    Record { caller, refused: Some("require"), ..record("/", None) }.print_text(&mut out);
+    assert!(String::from_utf8(out).unwrap().ends_with(" by=users:mira\\u000a refused=require\n"));
 }
 
 #[test]
