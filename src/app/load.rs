@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
+use super::guard::guard;
 use super::sources;
 use crate::config::Config;
 use crate::gateway::{Gateway, Inputs, Problem};
@@ -17,14 +20,16 @@ pub struct Environment {
     pub workers: usize,
     pub metrics: Arc<Metrics>,
     pub access_log: Arc<AccessLog>,
+    /// Where what fetches and connects in the background does so.
+    pub control: Handle,
 }
 
 impl Environment {
     /// One that nothing is served with, for commands that only look.
     #[must_use]
-    pub fn for_inspection() -> Self {
+    pub fn for_inspection(control: &Handle) -> Self {
         let access_log = AccessLog::start(crate::telemetry::access::Format::Off, 1);
-        Self { workers: 1, metrics: Arc::default(), access_log }
+        Self { workers: 1, metrics: Arc::default(), access_log, control: control.clone() }
     }
 }
 
@@ -62,6 +67,13 @@ pub fn load(
             Err(error) => problems.push(Problem { place: String::new(), message: error.to_string() }),
         }
     }
+    let guard = match guard(&config.gateway, environment, previous.map(Gateway::guard)) {
+        Ok(guard) => guard,
+        Err(found) => {
+            problems.extend(found);
+            return Err(problems);
+        }
+    };
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -69,6 +81,7 @@ pub fn load(
         config: &config.gateway,
         schema: Arc::new(schema),
         upstreams,
+        guard,
         metrics: environment.metrics.clone(),
         access_log: environment.access_log.clone(),
     })

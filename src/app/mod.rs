@@ -1,6 +1,7 @@
 //! From a checked configuration to a running process: telemetry, workers with their listeners, the admin server, and
 //! the reload that swaps in what changes.
 
+mod guard;
 mod load;
 mod reflection;
 mod reload;
@@ -22,6 +23,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 pub use self::load::{Environment, load};
+use self::guard::Keeping;
 use self::reflection::Asking;
 use self::reload::Reload;
 use self::sources::Fingerprint;
@@ -83,6 +85,7 @@ pub async fn run_on(
         workers,
         metrics: Arc::new(Metrics::new()),
         access_log: AccessLog::start(config.access_log, workers),
+        control: Handle::current(),
     };
     // Before the files are read: what changes from now on is a change.
     let seen = Fingerprint::take(&config);
@@ -113,6 +116,7 @@ pub async fn run_on(
         health: health.clone(),
         loaded: seen,
         asking,
+        keeping: Keeping { runtime: Handle::current(), tasks: Vec::new() },
     };
     // It sees the stop, or is at work on a reload that no longer matters: the process does not wait for it.
     thread::Builder::new().name("reload".into()).spawn(move || reloading.run(&inbox))?;
@@ -235,7 +239,9 @@ fn announce(gateway: &Gateway) {
     for service in gateway.unserved() {
         tracing::info!(service, "no upstream serves this service: it has no routes");
     }
-    tracing::warn!("no authentication is configured: whoever reaches a listener may call every method");
+    if !gateway.is_guarded() {
+        tracing::warn!("no authentication is configured: whoever reaches a listener may call every method");
+    }
 }
 
 /// Says something on standard output at once.

@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, SystemTime};
 
 use super::Reread;
+use super::guard::Keeping;
 use super::load::{Environment, load};
 use super::reflection::Asking;
 use super::sources::Fingerprint;
@@ -41,6 +42,7 @@ pub(super) struct Reload {
     /// The files as they were before they were loaded.
     pub(super) loaded: Fingerprint,
     pub(super) asking: Asking,
+    pub(super) keeping: Keeping,
 }
 
 impl Reload {
@@ -49,6 +51,7 @@ impl Reload {
         let mut reflected: Vec<SourceSet> = Vec::new();
         let mut seen = self.loaded.clone();
         self.asking.follow(&self.config);
+        self.keeping.follow(&self.current.load().guard().providers);
         loop {
             let told = match inbox.recv_timeout(LOOK_EVERY) {
                 Ok(Event::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -87,6 +90,7 @@ impl Reload {
                 self.loaded = loaded;
                 self.note_what_needs_a_restart(&config);
                 let routes = gateway.endpoints().len();
+                self.keeping.follow(&gateway.guard().providers);
                 self.current.store(Arc::new(gateway));
                 self.config = config;
                 self.asking.follow(&self.config);

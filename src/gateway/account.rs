@@ -10,6 +10,7 @@ use http::{HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::Gateway;
+use super::admit::Admission;
 use super::respond::Connection;
 use crate::auth::principal::Principal;
 use crate::call::body::{Body, CutShort};
@@ -32,9 +33,9 @@ pub(super) struct Account {
     pub(super) trace: Trace,
     endpoint: Option<Arc<Endpoint>>,
     /// Who calls, once it is known.
-    pub(super) caller: Option<Arc<Principal>>,
+    caller: Option<Arc<Principal>>,
     /// Why it was not let through, in a word.
-    pub(super) refused: Option<&'static str>,
+    refused: Option<&'static str>,
     open: bool,
 }
 
@@ -72,6 +73,12 @@ impl Account {
     pub(super) fn found(&mut self, endpoint: &Arc<Endpoint>) {
         endpoint.metrics.in_flight.inc();
         self.endpoint = Some(endpoint.clone());
+    }
+
+    /// Notes who calls, and whether they may.
+    pub(super) fn admitted(&mut self, admission: &Admission) {
+        self.caller.clone_from(&admission.caller);
+        self.refused = admission.refused;
     }
 
     /// Closes the account of an answer that is all there, or goes on with its stream.

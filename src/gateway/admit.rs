@@ -1,30 +1,476 @@
-//! Admission: who may call a method, how often, from where. The order of the steps matters: what is cheap and known
-//! without a credential comes first.
+//! Admission: who may call a method, how often, from where.
+//!
+//! The order of the steps matters: addresses and limits by address cost little and come before a credential is looked
+//! at; limits by identity come once it is known who calls, and before what may be refused for other reasons, so that
+//! a caller who tries what is not allowed is counted too; what the message decides comes last.
 
+use std::fmt;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use super::policy::{AddressRules, Sum};
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+use smallvec::SmallVec;
+
+use super::policy::AddressRules;
 use super::respond::Connection;
+use crate::auth::authenticate::{Credentials, Provider, authenticate};
+use crate::auth::principal::Principal;
+use crate::auth::reason::Reason;
+use crate::call::Gate;
+use crate::expression::Expression;
+use crate::expression::facts::{Auth, Facts, Http};
+use crate::expression::value::Value;
+use crate::limit::decision::Decision;
+use crate::limit::headers::Style;
+use crate::limit::moment::Moment;
+use crate::limit::{Ask, Limit, Limits};
 use crate::protocol::cors::Cors;
 use crate::status::{Blame, Code, Status};
 
 /// What a method's callers must meet, compiled.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Policy {
-    addresses: Box<[AddressRules]>,
+    pub(super) addresses: Box<[AddressRules]>,
     pub(super) cors: Option<Arc<Cors>>,
+    /// Every provider that one of `lists` names.
+    pub(super) providers: Box<[Provider]>,
+    /// Positions among `providers`: of each list any one must have verified the caller.
+    pub(super) lists: Box<[Box<[usize]>]>,
+    /// Whether a request without a credential is let through.
+    pub(super) optional: bool,
+    /// What a 401 asks for.
+    pub(super) challenge: Option<HeaderValue>,
+    pub(super) scopes: Box<[String]>,
+    pub(super) roles: Box<[Vec<String>]>,
+    pub(super) require: Box<[Arc<Expression>]>,
+    pub(super) limits: Option<Counting>,
+    pub(super) forward: Arc<[Forwarded]>,
+    /// Headers of the client that end here: credentials, and what only the gateway may say.
+    pub(super) withheld: Box<[HeaderName]>,
+    /// Cookies that end here.
+    pub(super) withheld_cookies: Box<[String]>,
+}
+
+/// Limits that a method's calls count against.
+#[derive(Debug)]
+pub(super) struct Counting {
+    pub(super) all: Arc<Limits>,
+    /// By what is known without a credential.
+    pub(super) before: Box<[Counted]>,
+    /// By who calls.
+    pub(super) after: Box<[Counted]>,
+    /// By what the message says.
+    pub(super) by_message: Arc<[Counted]>,
+    pub(super) cost: NonZeroU32,
+    pub(super) style: Style,
+}
+
+/// One limit and whom it counts.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) key: Arc<Expression>,
+    /// Where the limit has tiers.
+    pub(super) tier: Option<Arc<Expression>>,
+    /// The limit of each tier, and that of the rest under no name.
+    pub(super) tiers: Box<[(Option<Arc<str>>, Arc<Limit>)]>,
+}
+
+/// Metadata that the upstream is told of the caller.
+#[derive(Debug)]
+pub(super) struct Forwarded {
+    pub(super) name: HeaderName,
+    pub(super) value: ForwardedValue,
+}
+
+#[derive(Debug)]
+pub(super) enum ForwardedValue {
+    Literal(HeaderValue),
+    Expression(Arc<Expression>),
+}
+
+/// What admission found out.
+#[derive(Default)]
+pub(super) struct Admission {
+    pub(super) caller: Option<Arc<Principal>>,
+    /// What its limits said.
+    pub(super) decisions: SmallVec<[Decision; 2]>,
+    /// Why it was refused, in a word.
+    pub(super) refused: Option<&'static str>,
+    pub(super) gate: Option<Gate>,
+    /// Metadata of the caller.
+    pub(super) identity: SmallVec<[(HeaderName, HeaderValue); 4]>,
+}
+
+/// The request as far as expressions may look at it.
+#[derive(Clone)]
+struct Look {
+    client: Box<str>,
+    method: Method,
+    path: Box<str>,
+    host: Box<str>,
+    headers: HeaderMap,
 }
 
 impl Policy {
-    pub(super) fn compile(sum: Sum) -> Self {
-        Self { addresses: sum.addresses.into(), cors: sum.cors }
+    /// Whether anything is asked of the caller at all.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.lists.is_empty() && self.require.is_empty() && self.addresses.is_empty()
     }
 
-    /// Lets a request through, or says why not.
-    pub(super) fn admit(&self, connection: &Connection) -> Result<(), Status> {
+    /// Lets a request through, or says why not; `admission` holds what was found out either way.
+    pub(super) async fn admit(
+        &self,
+        connection: &Connection,
+        head: &Parts,
+        admission: &mut Admission,
+    ) -> Result<(), Status> {
         if !self.addresses.iter().all(|rules| rules.admit(connection.client)) {
-            return Err(Status::new(Code::PermissionDenied, Blame::Client, "permission denied"));
+            admission.refused = Some("address");
+            return Err(denied());
+        }
+        let host = host(head);
+        let facts = |caller| facts(connection, head, host, caller);
+        if let Some(counting) = &self.limits {
+            counting.count(&counting.before, &facts(None), admission).await?;
+        }
+        self.authenticate(connection, head, admission).await?;
+        let caller = admission.caller.clone();
+        let id = caller.as_deref().map(Principal::id).unwrap_or_default();
+        let facts = facts(caller.as_deref().map(|caller| auth(caller, &id)));
+        if let Some(counting) = &self.limits {
+            counting.count(&counting.after, &facts, admission).await?;
+        }
+        self.authorize(&facts, admission)?;
+        self.identify(&facts, admission)?;
+        self.gate(&facts, caller, admission);
+        Ok(())
+    }
+
+    async fn authenticate(
+        &self,
+        connection: &Connection,
+        head: &Parts,
+        admission: &mut Admission,
+    ) -> Result<(), Status> {
+        if self.lists.is_empty() {
+            return Ok(());
+        }
+        let credentials = Credentials { headers: &head.headers, certificate: connection.certificate() };
+        let found = match authenticate(&self.providers, credentials).await {
+            Ok(found) => found,
+            Err(reason) => {
+                admission.refused = Some(reason.word());
+                return Err(self.unauthenticated(reason));
+            }
+        };
+        if self.optional && found.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        for list in &self.lists {
+            let verified = list.iter().find_map(|index| found.get(*index)?.as_ref());
+            let Some(principal) = verified else {
+                admission.refused = Some("no_credential");
+                return Err(self.unauthenticated(Reason::MissingClaim));
+            };
+            // The innermost list says who it is.
+            admission.caller = Some(principal.clone());
         }
         Ok(())
     }
+
+    /// One shape, whatever was wrong: the reason is for the log.
+    fn unauthenticated(&self, reason: Reason) -> Status {
+        if reason == Reason::Unavailable {
+            return Status::new(Code::Unavailable, Blame::Gateway, "credentials can't be verified at the moment");
+        }
+        let status = Status::new(Code::Unauthenticated, Blame::Client, "a valid credential is required");
+        match &self.challenge {
+            Some(challenge) => status.with_header(WWW_AUTHENTICATE, challenge.clone()),
+            None => status,
+        }
+    }
+
+    fn authorize(&self, facts: &Facts<'_>, admission: &mut Admission) -> Result<(), Status> {
+        let auth = facts.auth.as_ref();
+        let has = |list: Option<&[String]>, wanted: &String| list.is_some_and(|list| list.contains(wanted));
+        let scopes = self.scopes.iter().all(|scope| has(auth.map(|auth| auth.scopes), scope));
+        let roles = self.roles.iter().all(|any| any.iter().any(|role| has(auth.map(|auth| auth.roles), role)));
+        let required =
+            || self.require.iter().filter(|required| !required.uses_request()).all(|required| holds(required, facts));
+        let refused = match () {
+            () if !scopes => "scopes",
+            () if !roles => "roles",
+            () if !required() => "require",
+            () => return Ok(()),
+        };
+        admission.refused = Some(refused);
+        Err(self.forbidden(facts))
+    }
+
+    /// 403, or 401 for a caller who showed no credential and might have one.
+    fn forbidden(&self, facts: &Facts<'_>) -> Status {
+        if facts.auth.is_none() && !self.lists.is_empty() {
+            return self.unauthenticated(Reason::MissingClaim);
+        }
+        denied()
+    }
+
+    /// What the upstream is told of the caller. An expression that fails, such as on a claim that is not there, says
+    /// nothing.
+    fn identify(&self, facts: &Facts<'_>, admission: &mut Admission) -> Result<(), Status> {
+        for Forwarded { name, value } in &*self.forward {
+            let value = match value {
+                ForwardedValue::Literal(value) => value.clone(),
+                ForwardedValue::Expression(expression) => {
+                    let Ok(value) = expression.evaluate(facts) else { continue };
+                    let Some(text) = text(&value).filter(|text| !text.is_empty()) else { continue };
+                    let Ok(value) = HeaderValue::try_from(escape(&text)) else {
+                        admission.refused = Some("forward");
+                        return Err(denied());
+                    };
+                    value
+                }
+            };
+            admission.identity.push((name.clone(), value));
+        }
+        Ok(())
+    }
+
+    /// What the message decides is asked once it is there.
+    fn gate(&self, facts: &Facts<'_>, caller: Option<Arc<Principal>>, admission: &mut Admission) {
+        let require: Box<[Arc<Expression>]> =
+            self.require.iter().filter(|required| required.uses_request()).cloned().collect();
+        let counting = self.limits.as_ref().filter(|counting| !counting.by_message.is_empty());
+        if require.is_empty() && counting.is_none() {
+            return;
+        }
+        let by_message = counting.map(|counting| (counting.all.clone(), counting.by_message.clone(), counting.cost, counting.style));
+        let gate = Arc::new(ByMessage { look: Look::of(facts), caller, require, by_message });
+        admission.gate = Some(Arc::new(move |message| gate.clone().admit(message).boxed()));
+    }
+
+    /// Takes away from a request's metadata what ends here, and adds what is said of the caller.
+    pub(super) fn dress(&self, identity: &[(HeaderName, HeaderValue)], metadata: &mut HeaderMap) {
+        for name in &self.withheld {
+            metadata.remove(name);
+        }
+        // Servers that make variables of headers take `_` for `-`.
+        let spelt_otherwise = |name: &&HeaderName| {
+            let text = name.as_str();
+            text.contains('_') && self.withheld.iter().any(|own| own.as_str() == text.replace('_', "-"))
+        };
+        let alike: SmallVec<[HeaderName; 2]> = metadata.keys().filter(spelt_otherwise).cloned().collect();
+        for name in alike {
+            metadata.remove(name);
+        }
+        self.strip_cookies(metadata);
+        for (name, value) in identity {
+            metadata.insert(name, value.clone());
+        }
+    }
+
+    fn strip_cookies(&self, metadata: &mut HeaderMap) {
+        if self.withheld_cookies.is_empty() {
+            return;
+        }
+        let is_kept = |pair: &&str| {
+            let name = pair.split('=').next().unwrap_or_default().trim();
+            !self.withheld_cookies.iter().any(|withheld| withheld == name)
+        };
+        let lines: SmallVec<[HeaderValue; 2]> = metadata
+            .get_all(http::header::COOKIE)
+            .iter()
+            .filter_map(|line| line.to_str().ok())
+            .map(|line| line.split(';').map(str::trim).filter(is_kept).collect::<Vec<_>>().join("; "))
+            .filter(|line| !line.is_empty())
+            .filter_map(|line| HeaderValue::try_from(line).ok())
+            .collect();
+        metadata.remove(http::header::COOKIE);
+        for line in lines {
+            metadata.append(http::header::COOKIE, line);
+        }
+    }
+}
+
+impl Admission {
+    /// Tells the client how its limits stand.
+    pub(super) fn write_limits(&self, policy: &Policy, headers: &mut HeaderMap) {
+        let Some(counting) = &policy.limits else { return };
+        let mut states = self.decisions.iter();
+        let Some(first) = states.next() else { return };
+        let mut whole = first.clone();
+        for decision in states {
+            whole.states.extend(decision.states.iter().cloned());
+        }
+        whole.write_headers(counting.style, headers);
+    }
+}
+
+impl Counting {
+    async fn count(&self, counted: &[Counted], facts: &Facts<'_>, admission: &mut Admission) -> Result<(), Status> {
+        if counted.is_empty() {
+            return Ok(());
+        }
+        let decision = decide(&self.all, counted, self.cost, facts).await;
+        let refusal = decision.status(self.style);
+        admission.decisions.push(decision);
+        match refusal {
+            None => Ok(()),
+            Some(status) => {
+                admission.refused = Some("rate_limit");
+                Err(status)
+            }
+        }
+    }
+}
+
+async fn decide(limits: &Limits, counted: &[Counted], cost: NonZeroU32, facts: &Facts<'_>) -> Decision {
+    let keys: SmallVec<[String; 4]> = counted.iter().map(|counted| counted.key(facts)).collect();
+    let asks: SmallVec<[Ask<'_>; 4]> = counted
+        .iter()
+        .zip(&keys)
+        .filter_map(|(counted, key)| Some(Ask { limit: counted.limit(facts)?, key: key.as_bytes(), cost }))
+        .collect();
+    limits.check(&asks, Moment::now()).await
+}
+
+impl Counted {
+    /// Whom it counts. Those for whom the expression fails are counted together: nobody escapes a limit by lacking what
+    /// it counts by.
+    fn key(&self, facts: &Facts<'_>) -> String {
+        self.key.evaluate(facts).ok().as_ref().and_then(text).unwrap_or_default()
+    }
+
+    /// The limit of the caller's tier, or that of the rest.
+    fn limit(&self, facts: &Facts<'_>) -> Option<&Limit> {
+        let tier = self.tier.as_ref().and_then(|tier| tier.evaluate(facts).ok());
+        let tier = tier.as_ref().and_then(Value::as_text);
+        let named = |wanted: Option<&str>| {
+            self.tiers.iter().find(|(name, _)| name.as_deref() == wanted).map(|(_, limit)| &**limit)
+        };
+        named(tier).or_else(|| named(None))
+    }
+}
+
+/// What is asked of each message.
+struct ByMessage {
+    look: Look,
+    caller: Option<Arc<Principal>>,
+    require: Box<[Arc<Expression>]>,
+    by_message: Option<(Arc<Limits>, Arc<[Counted]>, NonZeroU32, Style)>,
+}
+
+impl ByMessage {
+    async fn admit(self: Arc<Self>, message: Bytes) -> Result<(), Status> {
+        let id = self.caller.as_deref().map(Principal::id).unwrap_or_default();
+        let facts = Facts {
+            auth: self.caller.as_deref().map(|caller| auth(caller, &id)),
+            request: Some(&message),
+            client_address: &self.look.client,
+            http: Http {
+                method: self.look.method.as_str(),
+                path: &self.look.path,
+                host: &self.look.host,
+                headers: &self.look.headers,
+            },
+        };
+        if let Some((limits, counted, cost, style)) = &self.by_message {
+            let decision = decide(limits, counted, *cost, &facts).await;
+            if let Some(status) = decision.status(*style) {
+                return Err(status.with_cause("a limit by the message is used up"));
+            }
+        }
+        match self.require.iter().all(|required| holds(required, &facts)) {
+            true => Ok(()),
+            false => Err(denied().with_cause("what `require` asks of the message does not hold")),
+        }
+    }
+}
+
+impl Look {
+    fn of(facts: &Facts<'_>) -> Self {
+        Self {
+            client: facts.client_address.into(),
+            method: Method::from_bytes(facts.http.method.as_bytes()).unwrap_or_default(),
+            path: facts.http.path.into(),
+            host: facts.http.host.into(),
+            headers: facts.http.headers.clone(),
+        }
+    }
+}
+
+impl fmt::Debug for ByMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByMessage").field("require", &self.require).finish_non_exhaustive()
+    }
+}
+
+fn denied() -> Status {
+    Status::new(Code::PermissionDenied, Blame::Client, "permission denied")
+}
+
+/// An expression that fails does not hold.
+fn holds(required: &Expression, facts: &Facts<'_>) -> bool {
+    required.evaluate(facts).is_ok_and(|value| value.as_bool() == Some(true))
+}
+
+fn host(head: &Parts) -> &str {
+    let authority = head.uri.authority().map(http::uri::Authority::as_str);
+    authority.or_else(|| head.headers.get(http::header::HOST)?.to_str().ok()).unwrap_or_default()
+}
+
+fn facts<'f>(connection: &'f Connection, head: &'f Parts, host: &'f str, auth: Option<Auth<'f>>) -> Facts<'f> {
+    Facts {
+        auth,
+        request: None,
+        client_address: &connection.client_text,
+        http: Http { method: head.method.as_str(), path: head.uri.path(), host, headers: &head.headers },
+    }
+}
+
+fn auth<'f>(caller: &'f Principal, id: &'f str) -> Auth<'f> {
+    Auth {
+        subject: &caller.subject,
+        id,
+        provider: &caller.provider,
+        plan: &caller.plan,
+        roles: &caller.roles,
+        scopes: &caller.scopes,
+        claims: &caller.claims,
+    }
+}
+
+/// A value as the text of a header or a key: what has one, and lists of such, with commas between.
+fn text(value: &Value) -> Option<String> {
+    Some(match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(value) => value.to_string(),
+        Value::Int(value) => value.to_string(),
+        Value::Uint(value) => value.to_string(),
+        Value::Double(value) => value.to_string(),
+        Value::List(values) => values.iter().map(text).collect::<Option<Vec<_>>>()?.join(","),
+        Value::Null | Value::Bytes(_) | Value::Map(_) => return None,
+    })
+}
+
+/// Visible ASCII and spaces as they are, other bytes of UTF-8 as `%` and two digits, and so `%` itself: metadata can say
+/// no more.
+fn escape(text: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+            _ => {
+                // Writing to a String can't fail.
+                let _ = write!(out, "%{byte:02X}");
+            }
+        }
+    }
+    out
 }

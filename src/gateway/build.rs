@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Gateway;
 use super::admit::Policy;
 use super::config::{Config, Service, Unannotated};
+use super::guard::{Compiler, Guard};
 use super::policy::{Level, Sum};
 use crate::call::endpoint::{Endpoint, Parts};
 use crate::call::settings::Settings;
@@ -24,6 +25,7 @@ pub struct Inputs<'a> {
     pub config: &'a Config,
     pub schema: Arc<Schema>,
     pub upstreams: Vec<Arc<Upstream>>,
+    pub guard: Guard,
     pub metrics: Arc<Metrics>,
     pub access_log: Arc<AccessLog>,
 }
@@ -53,7 +55,7 @@ impl From<RouteError> for Problem {
 }
 
 pub(super) fn build(inputs: Inputs<'_>) -> Result<Gateway, Vec<Problem>> {
-    let Inputs { config, schema, upstreams, metrics, access_log } = inputs;
+    let Inputs { config, schema, upstreams, guard, metrics, access_log } = inputs;
     let mut problems = unknown_names(config, &schema);
     let (bindings, unserved) = match bindings(config, &schema, &upstreams) {
         Ok(bindings) => bindings,
@@ -65,7 +67,7 @@ pub(super) fn build(inputs: Inputs<'_>) -> Result<Gateway, Vec<Problem>> {
     let plan = Arc::new(Plan::compile(&schema));
     let assembly = Assembly { config, schema: &schema, plan: &plan, upstreams: &upstreams, metrics: &metrics };
     let endpoints = assembly.endpoints(&bindings, &mut problems);
-    let policies = assembly.policies(&bindings);
+    let policies = assembly.policies(&bindings, &guard, &mut problems);
     let router = match Router::compile(bindings.into_iter().map(|(binding, _)| binding).collect(), |binding| {
         config.trailing_slash(&schema.method(binding.method).service)
     }) {
@@ -86,6 +88,7 @@ pub(super) fn build(inputs: Inputs<'_>) -> Result<Gateway, Vec<Problem>> {
         router,
         endpoints,
         policies,
+        guard,
         cors: config.policy.cors.clone(),
         upstreams,
         unserved,
@@ -242,14 +245,16 @@ impl Assembly<'_> {
     }
 
     /// One policy a method, whichever binding leads to it.
-    fn policies(&self, bindings: &[(Binding, usize)]) -> Box<[Arc<Policy>]> {
+    fn policies(&self, bindings: &[(Binding, usize)], guard: &Guard, problems: &mut Vec<Problem>) -> Box<[Arc<Policy>]> {
+        let (config, schema) = (self.config, self.schema);
+        let mut compiler = Compiler { config, schema, guard, problems, shared: HashMap::new() };
         let mut policies: HashMap<&str, Arc<Policy>> = HashMap::new();
         let of = |binding: &Binding| {
             let method = self.schema.method(binding.method);
-            policies
-                .entry(&method.full_name)
-                .or_insert_with(|| Arc::new(Policy::compile(Sum::of(self.config.policies(method)))))
-                .clone()
+            let policy = policies.entry(&method.full_name).or_insert_with(|| {
+                Arc::new(compiler.policy(method, Sum::of(self.config.policies(method))))
+            });
+            policy.clone()
         };
         bindings.iter().map(|(binding, _)| binding).map(of).collect()
     }

@@ -7,7 +7,10 @@ use crate::pb::google::api::HttpRule;
 use crate::route::router::TrailingSlash;
 use crate::upstream;
 
-use super::policy::{Forward, Level};
+use super::policy::{Forward, Level, LimitRule};
+use crate::auth;
+use crate::limit::headers::Style;
+use crate::limit::store::StoreConfig;
 
 /// Everything of a configuration that [`super::Gateway::build`] compiles.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +22,13 @@ pub struct Config {
     pub policy: Level,
     /// Metadata that upstreams are told of the caller.
     pub forward: Vec<Forward>,
+    /// `auth.providers`.
+    pub providers: Vec<auth::Config>,
+    /// `rate_limits`.
+    pub limits: Vec<LimitRule>,
+    /// Where those of all instances together count.
+    pub store: Option<StoreConfig>,
+    pub limit_style: Style,
     pub unannotated: Unannotated,
     pub trailing_slash: TrailingSlash,
     /// `services`, by full name.

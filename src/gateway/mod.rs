@@ -5,6 +5,7 @@
 
 mod account;
 mod admit;
+pub mod guard;
 mod build;
 pub mod config;
 pub mod policy;
@@ -16,6 +17,7 @@ use arc_swap::ArcSwap;
 use http::Method;
 
 use self::admit::Policy;
+use self::guard::Guard;
 pub use self::build::{Inputs, Problem};
 pub use self::config::Config;
 use crate::call::endpoint::Endpoint;
@@ -42,6 +44,8 @@ pub struct Gateway {
     endpoints: Box<[Arc<Endpoint>]>,
     /// Likewise; every way to a method obeys one policy.
     policies: Box<[Arc<Policy>]>,
+    /// What judges callers.
+    guard: Guard,
     /// Of requests that no route takes: what `defaults` say.
     cors: Option<Arc<Cors>>,
     upstreams: Vec<Arc<Upstream>>,
@@ -104,6 +108,18 @@ impl Gateway {
     #[must_use]
     pub fn upstreams(&self) -> &[Arc<Upstream>] {
         &self.upstreams
+    }
+
+    /// What judges callers: to be kept by the next gateway where nothing of it changed.
+    #[must_use]
+    pub fn guard(&self) -> &Guard {
+        &self.guard
+    }
+
+    /// Whether any method asks something of its callers.
+    #[must_use]
+    pub fn is_guarded(&self) -> bool {
+        self.policies.iter().any(|policy| !policy.is_open())
     }
 
     /// Services that are described, but that no upstream serves.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::HeaderName;
 use ipnet::IpNet;
 
+use crate::limit::rule;
 use crate::protocol::cors::Cors;
 
 /// What one level says.
@@ -46,7 +47,7 @@ pub struct Require {
 }
 
 /// An expression as it is written, without its `=`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Written {
     /// Where it stands: `file:line:column`.
     pub place: String,
@@ -80,6 +81,19 @@ pub struct Forward {
 pub enum Text {
     Literal(String),
     Expression(Written),
+}
+
+/// One of `rate_limits`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitRule {
+    pub name: String,
+    /// Where it stands: `file:line:column`.
+    pub place: String,
+    pub key: Written,
+    /// Which of `policies` holds; without it the only one.
+    pub tier: Option<Written>,
+    /// The limit's own, and one a tier.
+    pub policies: Vec<rule::Config>,
 }
 
 /// What the levels add up to for one method.

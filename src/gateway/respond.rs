@@ -14,7 +14,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use super::Gateway;
 use super::account::Account;
 pub use super::account::Accounted;
-use super::admit::Policy;
+use super::admit::{Admission, Policy};
 use crate::call::body::Body;
 use crate::call::endpoint::Endpoint;
 use crate::call::settings::CompressFrom;
@@ -74,6 +74,9 @@ pub async fn respond(
         // Also on a failure: a page may read why.
         cors.answer(&head.headers, response.headers_mut());
     }
+    if let Some(policy) = &served.policy {
+        served.admission.write_limits(policy, response.headers_mut());
+    }
     compress(served.endpoint.as_deref(), &head, &mut response);
     response.headers_mut().insert(X_REQUEST_ID, account.request_id.clone());
     if head.method == Method::HEAD {
@@ -88,13 +91,14 @@ pub async fn respond(
 struct Served {
     endpoint: Option<Arc<Endpoint>>,
     policy: Option<Arc<Policy>>,
+    admission: Admission,
     outcome: Result<Response<Body>, Status>,
 }
 
 impl Served {
     /// Without a route.
     fn nowhere(outcome: Result<Response<Body>, Status>) -> Self {
-        Self { endpoint: None, policy: None, outcome }
+        Self { endpoint: None, policy: None, admission: Admission::default(), outcome }
     }
 }
 
@@ -121,12 +125,18 @@ async fn serve(
         Err(miss) => return Served::nowhere(missed(&head.method, miss)),
     };
     account.found(&endpoint);
-    let outcome = match policy.admit(connection) {
-        Ok(()) => call_endpoint(connection, account, &endpoint, (head, body, &captures)).await,
+    let mut admission = Admission::default();
+    let admitted = policy.admit(connection, head, &mut admission).await;
+    account.admitted(&admission);
+    let outcome = match admitted {
+        Ok(()) => {
+            let told = Told { policy: &policy, admission: &admission };
+            call_endpoint(connection, account, &endpoint, told, (head, body, &captures)).await
+        }
         Err(status) => Err(status),
     };
     SPARE_CAPTURES.set(captures);
-    Served { endpoint: Some(endpoint), policy: Some(policy), outcome }
+    Served { endpoint: Some(endpoint), policy: Some(policy), admission, outcome }
 }
 
 /// The answer to a browser that asks whether a page may make a request; before authentication, since browsers send no
@@ -175,14 +185,22 @@ fn is_host(host: &[u8]) -> bool {
     host.iter().all(plain) || Authority::try_from(host).is_ok()
 }
 
+/// What the upstream is told of the caller, and not told.
+#[derive(Clone, Copy)]
+struct Told<'a> {
+    policy: &'a Policy,
+    admission: &'a Admission,
+}
+
 async fn call_endpoint(
     connection: &Connection,
     account: &Account,
     endpoint: &Arc<Endpoint>,
+    told: Told<'_>,
     (head, body, captures): (&Parts, Incoming, &Captures),
 ) -> Result<Response<Body>, Status> {
     let timeout = deadline::timeout(&head.headers, endpoint.timeout())?;
-    let metadata = || metadata(connection, account, endpoint, head);
+    let metadata = || metadata(connection, account, (endpoint, told), head);
     let request = call::Request {
         worker: connection.worker,
         captures,
@@ -193,7 +211,7 @@ async fn call_endpoint(
         deadline: timeout.and_then(|timeout| account.progress.start.checked_add(timeout)),
         limits: connection.limits,
         progress: &account.progress,
-        gate: None,
+        gate: told.admission.gate.clone(),
     };
     call::answer(endpoint, request).await
 }
@@ -214,12 +232,13 @@ fn trace(headers: &HeaderMap) -> Trace {
 fn metadata(
     connection: &Connection,
     account: &Account,
-    endpoint: &Endpoint,
+    (endpoint, told): (&Endpoint, Told<'_>),
     head: &Parts,
 ) -> Result<HeaderMap, Status> {
     let mut metadata = HeaderMap::with_capacity(head.headers.len() + 12);
     let rules = &endpoint.settings.request_headers;
     metadata::request(&head.headers, rules, metadata::Bounds::default(), &mut metadata)?;
+    told.policy.dress(&told.admission.identity, &mut metadata);
     let authority = head.uri.authority().map(Authority::as_str);
     let host = authority.or_else(|| head.headers.get(HOST).and_then(|host| host.to_str().ok()));
     let forwarding = Forwarding {

@@ -2,26 +2,253 @@
 //!
 //! Names are resolved here; expressions are compiled when the descriptors are known.
 
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 
 use http::HeaderName;
 use ipnet::IpNet;
 
 use super::Check;
+use crate::auth::fetch::Url;
+use crate::auth::key_source::KeySource;
+use crate::auth::location::TokenLocation;
+use crate::auth::secret::Secret;
+use crate::auth::{self, api_key, client_certificate, introspection, issuer};
 use crate::config::file::{self, guard};
 use crate::config::placed::Placed;
 use crate::config::problem::Span;
 use crate::gateway;
-use crate::gateway::policy::{AddressRules, AuthRule, Forward, Level, LimitNames, Require, Text, Written};
+use crate::gateway::policy::{AddressRules, AuthRule, Forward, Level, LimitNames, LimitRule, Require, Text, Written};
+use crate::limit::headers::Style;
+use crate::limit::rule;
+use crate::limit::store::StoreConfig;
 use crate::protocol::cors::{self, Cors};
 
 /// What an expression begins with.
 const EXPRESSION: char = '=';
 
+/// Keys that one limit counts in memory.
+const MAX_LIMIT_KEYS: NonZeroUsize = NonZeroUsize::new(100_000).expect("it is not zero");
+
 impl Check<'_> {
     /// Providers, limits and what is forwarded.
-    pub(super) fn guard(&mut self, auth: guard::Auth, _rate_limits: guard::RateLimits, gateway: &mut gateway::Config) {
+    pub(super) fn guard(
+        &mut self,
+        auth: guard::Auth,
+        rate_limits: guard::RateLimits,
+        gateway: &mut gateway::Config,
+    ) {
         gateway.forward = auth.forward.0.iter().filter_map(|(name, value)| self.forward(name, value)).collect();
+        gateway.providers = auth.providers.0.into_iter().filter_map(|(name, it)| self.provider(&name, it)).collect();
+        let on_error = rate_limits.store.as_ref().map(|store| store.on_error).unwrap_or_default();
+        gateway.store = rate_limits.store.map(|store| StoreConfig {
+            timeout: store.timeout.0,
+            ..StoreConfig::new(store.url.value)
+        });
+        let shared = gateway.store.is_some();
+        let limits = rate_limits.limits.0.into_iter().filter_map(|(name, limit)| self.limit(&name, limit, (on_error, shared)));
+        gateway.limits = limits.collect();
+        gateway.limit_style = match rate_limits.headers {
+            guard::LimitHeaders::Ietf => Style::Draft,
+            guard::LimitHeaders::X => Style::X,
+            guard::LimitHeaders::Both => Style::Both,
+            guard::LimitHeaders::Off => Style::Off,
+        };
+    }
+
+    fn provider(&mut self, name: &Placed<String>, provider: guard::Provider) -> Option<auth::Config> {
+        let guard::Provider { jwt, introspection, api_keys, client_certificates } = provider;
+        let of: Arc<str> = name.value.as_str().into();
+        match (jwt, introspection, api_keys, client_certificates) {
+            (Some(jwt), None, None, None) => self.jwt(of, jwt).map(auth::Config::Jwt),
+            (None, Some(asked), None, None) => self.introspection(of, asked).map(auth::Config::Introspection),
+            (None, None, Some(keys), None) => self.api_keys(of, keys).map(auth::Config::ApiKeys),
+            (None, None, None, Some(names)) => self.client_certificates(of, &names).map(auth::Config::ClientCertificates),
+            _ => {
+                let message = format!(
+                    "provider `{}` is of no kind or of several, expected exactly one of `jwt`, `introspection`, \
+                     `api_keys` and `client_certificates`",
+                    name.value
+                );
+                self.problems.push(name.span, message);
+                None
+            }
+        }
+    }
+
+    fn jwt(&mut self, name: Arc<str>, jwt: guard::Jwt) -> Option<issuer::Config> {
+        if jwt.audience.is_empty() {
+            self.problems.push(jwt.issuer.span, "`audience` is empty: tokens for other services would be taken");
+        }
+        let keys = match jwt.jwks.value.as_str() {
+            "discover" => KeySource::Discover,
+            url if url.contains("://") => KeySource::Url(url.to_owned()),
+            file => KeySource::File(self.path(file)),
+        };
+        let fetched = match &keys {
+            KeySource::Discover => Some(&jwt.issuer),
+            KeySource::Url(_) => Some(&jwt.jwks),
+            KeySource::File(_) => None,
+        };
+        if let Some(url) = fetched {
+            self.url(url);
+        }
+        Some(issuer::Config {
+            location: self.location(jwt.header, jwt.cookie)?,
+            leeway: jwt.leeway.0,
+            roles_claim: jwt.roles_claim,
+            ..issuer::Config::new(name, jwt.issuer.value, jwt.audience, keys)
+        })
+    }
+
+    fn introspection(&mut self, name: Arc<str>, asked: guard::Introspection) -> Option<introspection::Config> {
+        self.url(&asked.endpoint);
+        Some(introspection::Config {
+            location: self.location(asked.header, asked.cookie)?,
+            ttl: asked.ttl.0,
+            ..introspection::Config::new(name, asked.endpoint.value, asked.client_id, Secret::new(asked.client_secret))
+        })
+    }
+
+    fn api_keys(&mut self, name: Arc<str>, keys: guard::ApiKeys) -> Option<api_key::Config> {
+        Some(api_key::Config {
+            name,
+            file: self.path(&keys.file.value),
+            header: self.header(&keys.header)?,
+            pepper: keys.pepper.map(Secret::new),
+        })
+    }
+
+    fn client_certificates(
+        &mut self,
+        name: Arc<str>,
+        names: &guard::ClientCertificates,
+    ) -> Option<client_certificate::Config> {
+        let dns = names.dns.iter().map(|name| (name, format!("dns:{}", name.value)));
+        let uri = names.uri.iter().map(|name| (name, format!("uri:{}", name.value)));
+        let mut patterns = Vec::new();
+        for (written, pattern) in dns.chain(uri) {
+            match pattern.parse() {
+                Ok(pattern) => patterns.push(pattern),
+                Err(error) => self.problems.push(written.span, format!("{error}")),
+            }
+        }
+        Some(client_certificate::Config { name, patterns })
+    }
+
+    fn url(&mut self, url: &Placed<String>) {
+        if let Err(error) = Url::parse(&url.value) {
+            self.problems.push(url.span, error.to_string());
+        }
+    }
+
+    fn location(&mut self, header: Option<Placed<String>>, cookie: Option<Placed<String>>) -> Option<TokenLocation> {
+        match (header, cookie) {
+            (None, None) => Some(TokenLocation::Bearer),
+            (Some(header), None) => self.header(&header).map(TokenLocation::Header),
+            (None, Some(cookie)) => Some(TokenLocation::Cookie(cookie.value)),
+            (Some(_), Some(cookie)) => {
+                self.problems.push(cookie.span, "`cookie` stands beside `header`, expected one place for a token");
+                None
+            }
+        }
+    }
+
+    fn header(&mut self, name: &Placed<String>) -> Option<HeaderName> {
+        let header = HeaderName::try_from(&name.value).ok();
+        if header.is_none() {
+            self.problems.push(name.span, format!("`{}` is no header name", name.value));
+        }
+        header
+    }
+
+    fn limit(
+        &mut self,
+        name: &Placed<String>,
+        limit: guard::Limit,
+        (on_error, has_store): (guard::OnError, bool),
+    ) -> Option<LimitRule> {
+        if matches!(limit.scope, guard::LimitScope::Shared) && !has_store {
+            let message = format!("limit `{}` is shared, expected `rate_limits.store` to say where", name.value);
+            self.problems.push(name.span, message);
+        }
+        let place = self.problems.place(name.span).to_string();
+        let key = self.expression(&limit.key.value, limit.key.span)?;
+        let tier = match &limit.tier {
+            Some(tier) => Some(self.expression(&tier.value, tier.span)?),
+            None => None,
+        };
+        if limit.tier.is_some() == limit.tiers.0.is_empty() {
+            self.problems.push(name.span, "`tier` and `tiers` go together, expected both or neither");
+        }
+        let own = guard::Tier { rate: limit.rate, burst: limit.burst, quota: limit.quota };
+        let has_own = own.rate.is_some() || own.quota.is_some();
+        let mut written: Vec<(Option<Arc<str>>, guard::Tier)> = Vec::new();
+        if has_own || limit.tiers.0.is_empty() {
+            written.push((None, own));
+        }
+        written.extend(limit.tiers.0.into_iter().map(|(name, tier)| (Some(name.value.as_str().into()), tier)));
+        let config = |tier, policy| rule::Config {
+            name: name.value.as_str().into(),
+            tier,
+            key: key.text.as_str().into(),
+            policy,
+            scope: match limit.scope {
+                guard::LimitScope::Local => rule::Scope::Local,
+                guard::LimitScope::Shared => rule::Scope::Shared,
+            },
+            on_error: match on_error {
+                guard::OnError::Local => rule::OnError::Local,
+                guard::OnError::Allow => rule::OnError::Allow,
+                guard::OnError::Deny => rule::OnError::Deny,
+            },
+            shadow: limit.shadow,
+            max_keys: MAX_LIMIT_KEYS,
+        };
+        let mut policies = Vec::with_capacity(written.len());
+        for (tier, written) in written {
+            let policy = self.limit_policy(name, &written)?;
+            policies.push(config(tier, policy));
+        }
+        Some(LimitRule { name: name.value.clone(), place, key, tier, policies })
+    }
+
+    fn limit_policy(&mut self, name: &Placed<String>, tier: &guard::Tier) -> Option<rule::Policy> {
+        let rate = match &tier.rate {
+            Some(rate) => Some(self.parsed::<rule::Rate>(rate)?),
+            None => None,
+        };
+        let quota = match &tier.quota {
+            Some(quota) => Some(self.parsed::<rule::Quota>(quota)?),
+            None => None,
+        };
+        let rate = match (rate, &tier.burst) {
+            (Some(rate), Some(burst)) => {
+                let burst_count = NonZeroU32::new(burst.value.0)?;
+                match rate.with_burst(burst_count) {
+                    Ok(rate) => Some(rate),
+                    Err(error) => {
+                        self.problems.push(burst.span, error.to_string());
+                        return None;
+                    }
+                }
+            }
+            (None, Some(burst)) => {
+                self.problems.push(burst.span, "`burst` stands without `rate`");
+                None
+            }
+            (rate, None) => rate,
+        };
+        if rate.is_none() && quota.is_none() {
+            let message = format!("limit `{}` limits nothing, expected `rate`, `quota` or both", name.value);
+            self.problems.push(name.span, message);
+            return None;
+        }
+        Some(rule::Policy { rate, quota })
+    }
+
+    fn parsed<T: std::str::FromStr<Err = rule::RuleError>>(&mut self, text: &Placed<String>) -> Option<T> {
+        text.value.parse().map_err(|error: rule::RuleError| self.problems.push(text.span, error.to_string())).ok()
     }
 
     fn forward(&mut self, name: &Placed<String>, value: &Placed<String>) -> Option<Forward> {

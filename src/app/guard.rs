@@ -1,0 +1,136 @@
+//! What judges callers: made, or kept from the gateway before where nothing of it changed, and kept fresh by tasks of
+//! the control plane.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+use tokio::task::AbortHandle;
+
+use super::load::Environment;
+use crate::auth;
+use crate::auth::api_key::ApiKeys;
+use crate::auth::authenticate::Provider;
+use crate::auth::client_certificate::ClientCertificates;
+use crate::auth::fetch::Client;
+use crate::auth::introspection::Introspector;
+use crate::auth::issuer::Issuer;
+use crate::gateway::Problem;
+use crate::gateway::config::Config;
+use crate::gateway::guard::Guard;
+use crate::limit::Limits;
+
+/// Makes what a configuration names.
+pub(super) fn guard(config: &Config, environment: &Environment, previous: Option<&Guard>) -> Result<Guard, Vec<Problem>> {
+    // What fetches, or connects to a store, does so on the control plane.
+    let _entered = environment.control.enter();
+    let mut problems = Vec::new();
+    let mut problem = |message: String| problems.push(Problem { place: String::new(), message });
+    let mut client = None;
+    let mut providers = Vec::with_capacity(config.providers.len());
+    for wanted in &config.providers {
+        let kept = previous.into_iter().flat_map(|guard| &guard.providers).find(|kept| is_of(kept, wanted));
+        match kept.cloned().map_or_else(|| provider(wanted, &mut client), Ok) {
+            Ok(provider) => providers.push(provider),
+            Err(message) => problem(message),
+        }
+    }
+    let rules: Vec<_> = config.limits.iter().flat_map(|rule| rule.policies.iter().cloned()).collect();
+    let counted = previous.map(|guard| &*guard.limits);
+    match Limits::build(&rules, config.store.as_ref(), &environment.metrics, counted) {
+        Ok(limits) if problems.is_empty() => return Ok(Guard { providers, limits: Arc::new(limits) }),
+        Ok(_) => {}
+        Err(error) => problems.push(Problem { place: String::new(), message: error.to_string() }),
+    }
+    Err(problems)
+}
+
+/// Whether a provider is what the configuration asks for, with its keys and what it remembers.
+fn is_of(provider: &Provider, config: &auth::Config) -> bool {
+    match (provider, config) {
+        (Provider::Jwt(issuer), auth::Config::Jwt(config)) => issuer.config() == config,
+        (Provider::Introspection(introspector), auth::Config::Introspection(config)) => introspector.config() == config,
+        (Provider::ApiKeys(keys), auth::Config::ApiKeys(config)) => keys.config() == config,
+        (Provider::ClientCertificates(certificates), auth::Config::ClientCertificates(config)) => {
+            certificates.config() == config
+        }
+        (
+            Provider::Jwt(_) | Provider::Introspection(_) | Provider::ApiKeys(_) | Provider::ClientCertificates(_),
+            auth::Config::Jwt(_)
+            | auth::Config::Introspection(_)
+            | auth::Config::ApiKeys(_)
+            | auth::Config::ClientCertificates(_),
+        ) => false,
+    }
+}
+
+fn provider(config: &auth::Config, client: &mut Option<Client>) -> Result<Provider, String> {
+    let mut client = || match client {
+        Some(client) => Ok(client.clone()),
+        None => Client::new(None).map(|new| client.insert(new).clone()).map_err(|error| error.to_string()),
+    };
+    let named = |name: &str, error: &dyn std::fmt::Display| format!("provider {name:?}: {error}");
+    Ok(match config.clone() {
+        auth::Config::Jwt(config) => {
+            let name = config.name.clone();
+            let issuer = Issuer::build(config, client()?).map_err(|error| named(&name, &error))?;
+            Provider::Jwt(Arc::new(issuer))
+        }
+        auth::Config::Introspection(config) => {
+            let name = config.name.clone();
+            let introspector = Introspector::build(config, client()?).map_err(|error| named(&name, &error))?;
+            Provider::Introspection(Arc::new(introspector))
+        }
+        auth::Config::ApiKeys(config) => {
+            let name = config.name.clone();
+            Provider::ApiKeys(Arc::new(ApiKeys::build(config).map_err(|error| named(&name, &error))?))
+        }
+        auth::Config::ClientCertificates(config) => Provider::ClientCertificates(Arc::new(ClientCertificates::build(config))),
+    })
+}
+
+/// The tasks that keep providers fresh, one for each.
+pub(super) struct Keeping {
+    pub(super) runtime: Handle,
+    pub(super) tasks: Vec<(Provider, AbortHandle)>,
+}
+
+impl Keeping {
+    /// Keeps these fresh, and no others.
+    pub(super) fn follow(&mut self, providers: &[Provider]) {
+        self.tasks.retain(|(kept, task)| {
+            let named = providers.iter().any(|provider| is_same(provider, kept));
+            if !named {
+                task.abort();
+            }
+            named
+        });
+        for provider in providers {
+            if self.tasks.iter().any(|(kept, _)| is_same(provider, kept)) {
+                continue;
+            }
+            let task = match provider.clone() {
+                Provider::Jwt(issuer) => self.runtime.spawn(issuer.run()),
+                Provider::ApiKeys(keys) => self.runtime.spawn(keys.run()),
+                Provider::Introspection(_) | Provider::ClientCertificates(_) => continue,
+            };
+            self.tasks.push((provider.clone(), task.abort_handle()));
+        }
+    }
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(|(_, task)| task.abort());
+    }
+}
+
+fn is_same(one: &Provider, other: &Provider) -> bool {
+    match (one, other) {
+        (Provider::Jwt(one), Provider::Jwt(other)) => Arc::ptr_eq(one, other),
+        (Provider::ApiKeys(one), Provider::ApiKeys(other)) => Arc::ptr_eq(one, other),
+        (
+            Provider::Jwt(_) | Provider::ApiKeys(_) | Provider::Introspection(_) | Provider::ClientCertificates(_),
+            Provider::Jwt(_) | Provider::ApiKeys(_) | Provider::Introspection(_) | Provider::ClientCertificates(_),
+        ) => false,
+    }
+}

@@ -1,0 +1,214 @@
+//! From what levels say of callers to the [`Policy`] of each method: names become providers and limits, expressions are
+//! compiled by the method's request type.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+
+use super::Problem;
+use super::admit::{Counted, Counting, Forwarded, ForwardedValue, Policy};
+use super::config::Config;
+use super::policy::{LimitRule, Sum, Text, Written};
+use crate::auth::authenticate::Provider;
+use crate::auth::location::TokenLocation;
+use crate::expression::typing::Type;
+use crate::expression::{Environment, Expression};
+use crate::limit::rule::Rate;
+use crate::limit::{Limit, Limits};
+use crate::schema::{Method, Schema};
+
+/// What of a gateway judges callers, and outlives a reload that changes nothing of it.
+#[derive(Debug, Default)]
+pub struct Guard {
+    pub providers: Vec<Provider>,
+    pub limits: Arc<Limits>,
+}
+
+/// Compiles policies.
+pub(super) struct Compiler<'a> {
+    pub(super) config: &'a Config,
+    pub(super) schema: &'a Schema,
+    pub(super) guard: &'a Guard,
+    pub(super) problems: &'a mut Vec<Problem>,
+    /// Compiled once for all methods that can share them.
+    pub(super) shared: HashMap<Written, Option<Arc<Expression>>>,
+}
+
+impl Compiler<'_> {
+    /// The policy of one method.
+    pub(super) fn policy(&mut self, method: &Method, sum: Sum) -> Policy {
+        let (providers, lists) = self.providers(&sum.auth);
+        let is_open = lists.is_empty();
+        let require: Vec<_> =
+            sum.require.iter().filter_map(|written| self.expression(written, method, Type::Bool)).collect();
+        let forward = if is_open { [].into() } else { self.forward(method) };
+        Policy {
+            limits: self.counting(&sum, method),
+            challenge: (!is_open).then(|| challenge(&providers)),
+            withheld: self.withheld(&providers, sum.forward_token),
+            withheld_cookies: cookies(&providers, sum.forward_token),
+            addresses: sum.addresses.into(),
+            cors: sum.cors,
+            providers: providers.into(),
+            lists,
+            optional: sum.optional,
+            scopes: sum.scopes.into(),
+            roles: sum.roles.into(),
+            require: require.into(),
+            forward,
+        }
+    }
+
+    /// The providers that the lists name, and the lists as positions among them. The names are known.
+    fn providers(&self, lists: &[Vec<String>]) -> (Vec<Provider>, Box<[Box<[usize]>]>) {
+        let mut providers: Vec<Provider> = Vec::new();
+        let mut position = |name: &String| {
+            let known = providers.iter().position(|provider| provider.name() == name);
+            known.or_else(|| {
+                let provider = self.guard.providers.iter().find(|provider| provider.name() == name)?;
+                providers.push(provider.clone());
+                Some(providers.len() - 1)
+            })
+        };
+        let lists = lists.iter().map(|names| names.iter().filter_map(&mut position).collect()).collect();
+        (providers, lists)
+    }
+
+    /// An expression of a method; one that does not look at the message is compiled once for all methods.
+    fn expression(&mut self, written: &Written, method: &Method, expected: Type) -> Option<Arc<Expression>> {
+        if let Some(known) = self.shared.get(written) {
+            return known.clone();
+        }
+        let environment = Environment { request: Some((self.schema, method.input)) };
+        match Expression::compile(&written.text, &environment, expected) {
+            Ok(expression) => {
+                let expression = Arc::new(expression);
+                if !expression.uses_request() {
+                    self.shared.insert(written.clone(), Some(expression.clone()));
+                }
+                Some(expression)
+            }
+            Err(mistakes) => {
+                // Told once, not once a method that has it.
+                self.shared.insert(written.clone(), None);
+                for mistake in mistakes {
+                    let caret = caret(&written.text, &mistake.range);
+                    let message = format!("{mistake}, in the expression of {}\n{caret}", method.full_name);
+                    self.problems.push(Problem { place: written.place.clone(), message });
+                }
+                None
+            }
+        }
+    }
+
+    fn forward(&mut self, method: &Method) -> Arc<[Forwarded]> {
+        let mut compiled = Vec::with_capacity(self.config.forward.len());
+        for forward in &self.config.forward {
+            let value = match &forward.value {
+                Text::Literal(text) => HeaderValue::try_from(text).ok().map(ForwardedValue::Literal),
+                Text::Expression(written) => {
+                    let expression = self.expression(written, method, Type::Dyn);
+                    if expression.as_ref().is_some_and(|expression| expression.uses_request()) {
+                        let message = "`forward` looks at `request`, expected `auth`, `client` and `http` alone".to_owned();
+                        self.problems.push(Problem { place: written.place.clone(), message });
+                    }
+                    expression.map(ForwardedValue::Expression)
+                }
+            };
+            compiled.extend(value.map(|value| Forwarded { name: forward.name.clone(), value }));
+        }
+        compiled.into()
+    }
+
+    /// What ends at the gateway: names that only it may set, whoever calls, and credentials that it verified.
+    fn withheld(&self, providers: &[Provider], forward_token: bool) -> Box<[HeaderName]> {
+        let own = self.config.forward.iter().map(|forward| forward.name.clone());
+        let credentials = providers.iter().filter_map(Provider::header).filter(|_| !forward_token);
+        own.chain(credentials).collect()
+    }
+
+    fn counting(&mut self, sum: &Sum, method: &Method) -> Option<Counting> {
+        let cost = NonZeroU32::new(sum.cost.unwrap_or(1)).unwrap_or(NonZeroU32::MIN);
+        let (mut before, mut after, mut by_message) = (Vec::new(), Vec::new(), Vec::new());
+        for name in &sum.limits {
+            let Some(rule) = self.config.limits.iter().find(|rule| rule.name == *name) else { continue };
+            let Some(counted) = self.counted(rule, method, cost) else { continue };
+            let uses = |test: fn(&Expression) -> bool| test(&counted.key) || counted.tier.as_deref().is_some_and(test);
+            let stage = match () {
+                () if uses(Expression::uses_request) => &mut by_message,
+                () if uses(Expression::uses_auth) => &mut after,
+                () => &mut before,
+            };
+            stage.push(counted);
+        }
+        if before.is_empty() && after.is_empty() && by_message.is_empty() {
+            return None;
+        }
+        Some(Counting {
+            all: self.guard.limits.clone(),
+            before: before.into(),
+            after: after.into(),
+            by_message: by_message.into(),
+            cost,
+            style: self.config.limit_style,
+        })
+    }
+
+    fn counted(&mut self, rule: &LimitRule, method: &Method, cost: NonZeroU32) -> Option<Counted> {
+        let key = self.expression(&rule.key, method, Type::Dyn)?;
+        let tier = match &rule.tier {
+            Some(tier) => Some(self.expression(tier, method, Type::String)?),
+            None => None,
+        };
+        let mut tiers = Vec::with_capacity(rule.policies.len() + 1);
+        for config in &rule.policies {
+            if let Err(error) = config.check(cost) {
+                let message = format!("{}: {error}", method.full_name);
+                self.problems.push(Problem { place: rule.place.clone(), message });
+                return None;
+            }
+            let limit = self.guard.limits.find(&config.name, config.tier.as_deref())?;
+            tiers.push((config.tier.clone(), limit.clone()));
+        }
+        if !tiers.iter().any(|(name, _)| name.is_none()) {
+            let smallest = tiers.iter().min_by(|(_, a), (_, b)| per_second(a).total_cmp(&per_second(b)));
+            let smallest = smallest.map(|(_, limit)| (None, limit.clone()));
+            tiers.extend(smallest);
+        }
+        Some(Counted { key, tier, tiers: tiers.into() })
+    }
+}
+
+/// How much a limit allows in the long run.
+fn per_second(limit: &Limit) -> f64 {
+    let policy = limit.config().policy;
+    let of_rate = |rate: Rate| f64::from(rate.count().get()) / rate.window().duration().as_secs_f64();
+    policy.rate.map_or(f64::INFINITY, of_rate)
+}
+
+/// What a 401 asks for: tokens where any provider takes them, or else keys.
+fn challenge(providers: &[Provider]) -> HeaderValue {
+    let takes_tokens = providers.iter().any(|provider| provider.location().is_some());
+    HeaderValue::from_static(if takes_tokens { "Bearer realm=\"lockgate\"" } else { "ApiKey realm=\"lockgate\"" })
+}
+
+fn cookies(providers: &[Provider], forward_token: bool) -> Box<[String]> {
+    let cookie = |provider: &Provider| match provider.location() {
+        Some(TokenLocation::Cookie(name)) => Some(name.clone()),
+        Some(TokenLocation::Bearer | TokenLocation::Header(_)) | None => None,
+    };
+    providers.iter().filter_map(cookie).filter(|_| !forward_token).collect()
+}
+
+/// The line of the text that a range begins in, with a mark below what it is about.
+fn caret(text: &str, range: &std::ops::Range<usize>) -> String {
+    let start = range.start.min(text.len());
+    let before = text.get(..start).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let line = text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
+    let indent = text.get(line_start..start).unwrap_or_default().chars().count();
+    let about = text.get(start..range.end.min(line_start + line.len()).max(start)).unwrap_or_default();
+    format!("  ={line}\n   {}{}", " ".repeat(indent), "^".repeat(about.chars().count().max(1)))
+}
