@@ -4,6 +4,7 @@
 
 pub mod jwt;
 pub mod key_set;
+pub mod location;
 pub mod principal;
 pub mod reason;
 #[cfg(test)]
