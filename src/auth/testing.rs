@@ -1,15 +1,26 @@
-//! Keys and tokens for tests, signed by `jsonwebtoken`: an implementation that shares no code with the one under test.
+//! Keys and tokens for tests, signed by `jsonwebtoken`, an implementation that shares no code with the one under test;
+//! and a server on loopback that publishes keys.
 
-use std::sync::LazyLock;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P521_SHA512_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 pub(super) const ISSUER: &str = "https://issuer.example.com";
 pub(super) const AUDIENCE: &str = "https://api.example.com";
@@ -126,4 +137,103 @@ pub(super) fn now() -> u64 {
 /// Claims that are good for five minutes.
 pub(super) fn claims() -> Value {
     json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "exp": now() + 300 })
+}
+
+/// A server on loopback that answers what it is told to.
+pub(super) struct Server {
+    pub(super) url: String,
+    answers: Arc<Mutex<HashMap<String, Answer>>>,
+    pub(super) requests: Arc<Mutex<Vec<Received>>>,
+    accepting: tokio::task::JoinHandle<()>,
+}
+
+/// What a server answers to a path.
+#[derive(Clone)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Bytes,
+}
+
+/// What a server was asked.
+pub(super) struct Received {
+    pub(super) path: String,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    pub(super) fn ok(body: impl Into<Bytes>) -> Self {
+        Self { status: 200, headers: Vec::new(), body: body.into() }
+    }
+}
+
+impl Server {
+    pub(super) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let answers: Arc<Mutex<HashMap<String, Answer>>> = Arc::default();
+        let requests: Arc<Mutex<Vec<Received>>> = Arc::default();
+        let (shown, noted) = (Arc::clone(&answers), Arc::clone(&requests));
+        let accepting = tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let (shown, noted) = (Arc::clone(&shown), Arc::clone(&noted));
+                let service = service_fn(move |request| answer(request, Arc::clone(&shown), Arc::clone(&noted)));
+                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+            }
+        });
+        Self { url, answers, requests, accepting }
+    }
+
+    /// From now on, this path is answered so; a path that nothing is said of is 404.
+    pub(super) fn says(&self, path: &str, answer: Answer) {
+        self.answers.lock().unwrap().insert(path.to_owned(), answer);
+    }
+
+    /// From now on, the server fails.
+    pub(super) fn goes_down(&self) {
+        for answer in self.answers.lock().unwrap().values_mut() {
+            answer.status = 503;
+        }
+    }
+
+    pub(super) fn count(&self, path: &str) -> usize {
+        self.requests.lock().unwrap().iter().filter(|request| request.path == path).count()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    answers: Arc<Mutex<HashMap<String, Answer>>>,
+    requests: Arc<Mutex<Vec<Received>>>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let path = head.uri.path().to_owned();
+    let answer = answers.lock().unwrap().get(&path).cloned();
+    requests.lock().unwrap().push(Received { path, headers: head.headers, body });
+    let answer = answer.unwrap_or(Answer { status: 404, headers: Vec::new(), body: Bytes::new() });
+    let mut response = Response::builder().status(answer.status);
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
+    }
+    Ok(response.body(Full::new(answer.body)).unwrap())
+}
+
+/// Waits until something holds, for as long as a test may take.
+pub(super) async fn until(what: &str, holds: impl Fn() -> bool) {
+    for _ in 0..1000 {
+        if holds() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("it never came to this: {what}");
 }

@@ -1,3 +1,5 @@
+//! Hostile tokens, one row each, and mutations of good ones.
+
 use proptest::prelude::*;
 use serde_json::json;
 

@@ -1,3 +1,5 @@
+//! Keys that are used, and what is left out of a set and why.
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Places that tokens stand in, and more tokens than one.
+
 use super::*;
 
 #[track_caller]
