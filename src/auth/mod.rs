@@ -2,6 +2,7 @@
 //!
 //! A credential is verified once, here; what follows sees a [`principal::Principal`].
 
+pub mod api_key;
 pub mod fetch;
 pub mod issuer;
 pub mod jwt;
@@ -10,6 +11,7 @@ pub mod key_source;
 pub mod location;
 pub mod principal;
 pub mod reason;
+pub mod secret;
 #[cfg(test)]
 mod testing;
 pub mod token_cache;
