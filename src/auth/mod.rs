@@ -2,4 +2,18 @@
 //!
 //! A credential is verified once, here; what follows sees a [`principal::Principal`].
 
+pub mod api_key;
+pub mod fetch;
+pub mod issuer;
+pub mod jwt;
+pub mod key_set;
+pub mod key_source;
+pub mod location;
 pub mod principal;
+pub mod reason;
+pub mod secret;
+#[cfg(test)]
+mod testing;
+pub mod token_cache;
+mod unique;
+mod watched_file;

@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod explain;
+mod keys;
 mod report;
 mod routes;
 mod schema;
@@ -67,6 +68,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Print the JSON Schema of the configuration file, for editors.
     Schema(schema::Arguments),
+    /// Make API keys, and hashes of them.
+    Keys(keys::Arguments),
 }
 
 /// How the process logs.
@@ -135,6 +138,7 @@ impl Cli {
             Command::Routes(arguments) => routes::run(&arguments, &logging),
             Command::Explain(arguments) => explain::run(&arguments, &logging),
             Command::Schema(arguments) => schema::run(&arguments),
+            Command::Keys(arguments) => keys::run(&arguments),
         }
     }
 }

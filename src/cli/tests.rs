@@ -30,6 +30,11 @@ fn command_lines_are_parsed() {
     check(&["routes", "-d", "x", "-u", "h:1"], Ok(()));
     check(&["explain", "get", "/v1", "-c", "x.yaml"], Ok(()));
     check(&["schema"], Ok(()));
+    check(&["keys", "new"], Ok(()));
+    check(&["keys", "new", "--id", "acme-1", "--pepper-file", "x"], Ok(()));
+    check(&["keys", "hash", "--pepper-file", "x"], Ok(()));
+    check(&["keys", "hash", "lk_secret"], Err(ErrorKind::UnknownArgument));
+    check(&["keys"], Err(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand));
     check(&["--version"], Err(ErrorKind::DisplayVersion));
     check(&["serve", "--help"], Err(ErrorKind::DisplayHelp));
     check(&[], Err(ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand));
@@ -135,4 +140,25 @@ ok: 1 listener, 2 upstreams, 3 methods, 1 route
   note: the services of upstream shop are asked for when serving
 ";
     assert_eq!(summary.print(), expected);
+}
+
+#[test]
+fn a_new_key_comes_with_its_entry() {
+    let text = keys::entry("lk_a", "a: \"b\"", None);
+    let hash = crate::auth::api_key::hash("lk_a", None);
+    let entry = format!("- {{ id: \"a: \\\"b\\\"\", hash: \"{hash}\" }}");
+    assert_eq!(text.lines().last(), Some(entry.as_str()));
+    assert!(text.contains("# lk_a\n"));
+}
+
+#[test]
+fn a_key_is_read_without_its_line_end() {
+    for (input, expected) in [("lk_a\n", Some("lk_a")), ("lk_a\r\n", Some("lk_a")), ("lk_a", Some("lk_a"))]
+        .into_iter()
+        .chain([("", None), ("\n", None), ("a b\n", None), ("a\nb\n", None), ("\u{e9}", None)])
+    {
+        assert_eq!(keys::key(input.as_bytes()).ok().as_deref(), expected, "{input:?}");
+    }
+    assert!(keys::key("a".repeat(513).as_bytes()).is_err());
+    assert!(keys::key("a".repeat(512).as_bytes()).is_ok());
 }

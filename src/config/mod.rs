@@ -18,7 +18,7 @@ mod tests;
 mod tree;
 mod unit;
 mod upstream_address;
-mod variables;
+pub(crate) mod variables;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -129,13 +129,17 @@ impl Variables<'_> {
         }
     }
 
-    /// Without the newline that ends it, as such files are written by hand.
     fn file(&self, path: &str) -> Result<String, String> {
         let path: PathBuf = self.folder.join(path);
-        let text = read_file(&path).map_err(|error| format!("can't read the file `{}`: {error}", path.display()))?;
-        let text = text.strip_suffix('\n').unwrap_or(&text);
-        Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+        read_value(&path).map_err(|error| format!("can't read the file `{}`: {error}", path.display()))
     }
+}
+
+/// The value that a file holds: without the newline that ends it, as such files are written by hand.
+pub(crate) fn read_value(path: &Path) -> std::io::Result<String> {
+    let text = read_file(path)?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
 /// A text file within bounds, also where it is a device or grows while it is read.

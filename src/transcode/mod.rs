@@ -12,7 +12,7 @@ pub mod plan;
 
 mod fault;
 mod json;
-mod well_known;
+pub(crate) mod well_known;
 mod wire;
 
 /// How deep messages, objects and arrays may nest, in JSON and on the wire, also through `Any` and `Struct`.

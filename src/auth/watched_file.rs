@@ -1,0 +1,58 @@
+//! A file that is read again when its content has changed.
+//!
+//! It is looked at twice a second rather than watched through the kernel: one way for in-place writes, renames, swapped
+//! links and network file systems.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How often a file is looked at.
+pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// A file and what was read of it last.
+#[derive(Debug)]
+pub(super) struct WatchedFile {
+    path: PathBuf,
+    max_bytes: usize,
+    /// A digest, or the kind of error: a file may hold secrets, or be large.
+    seen: Mutex<Option<Result<Vec<u8>, io::ErrorKind>>>,
+}
+
+impl WatchedFile {
+    pub(super) fn new(path: PathBuf, max_bytes: usize) -> Self {
+        Self { path, max_bytes, seen: Mutex::new(None) }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The content; `None` if it is, or fails, as it was the last time.
+    pub(super) fn changed(&self) -> Option<io::Result<Vec<u8>>> {
+        let content = self.read();
+        let seen = match &content {
+            Ok(bytes) => Ok(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().to_vec()),
+            Err(error) => Err(error.kind()),
+        };
+        let mut last = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.as_ref() == Some(&seen) {
+            return None;
+        }
+        *last = Some(seen);
+        Some(content)
+    }
+
+    fn read(&self) -> io::Result<Vec<u8>> {
+        let limit = u64::try_from(self.max_bytes).unwrap_or(u64::MAX);
+        let mut bytes = Vec::new();
+        File::open(&self.path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() > self.max_bytes {
+            let message = format!("the file has more than {} bytes", self.max_bytes);
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, message));
+        }
+        Ok(bytes)
+    }
+}
