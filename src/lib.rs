@@ -34,9 +34,13 @@ pub mod gateway;
 
 pub mod call;
 
+pub mod limit;
+
 pub mod auth;
 
 pub mod upstream;
+
+pub mod expression;
 
 pub mod protocol;
 

@@ -12,7 +12,7 @@ use crate::auth::api_key::ApiKeys;
 use crate::auth::authenticate::Provider;
 use crate::auth::client_certificate::ClientCertificates;
 use crate::auth::fetch::Client;
-use crate::auth::introspection::Introspector;
+use crate::auth::introspection::Introspection;
 use crate::auth::issuer::Issuer;
 use crate::gateway::Problem;
 use crate::gateway::config::Config;
@@ -20,7 +20,11 @@ use crate::gateway::guard::Guard;
 use crate::limit::Limits;
 
 /// Makes what a configuration names.
-pub(super) fn guard(config: &Config, environment: &Environment, previous: Option<&Guard>) -> Result<Guard, Vec<Problem>> {
+pub(super) fn guard(
+    config: &Config,
+    environment: &Environment,
+    previous: Option<&Guard>,
+) -> Result<Guard, Vec<Problem>> {
     // What fetches, or connects to a store, does so on the control plane.
     let _entered = environment.control.enter();
     let mut problems = Vec::new();
@@ -77,14 +81,16 @@ fn provider(config: &auth::Config, client: &mut Option<Client>) -> Result<Provid
         }
         auth::Config::Introspection(config) => {
             let name = config.name.clone();
-            let introspector = Introspector::build(config, client()?).map_err(|error| named(&name, &error))?;
+            let introspector = Introspection::build(config, client()?).map_err(|error| named(&name, &error))?;
             Provider::Introspection(Arc::new(introspector))
         }
         auth::Config::ApiKeys(config) => {
             let name = config.name.clone();
             Provider::ApiKeys(Arc::new(ApiKeys::build(config).map_err(|error| named(&name, &error))?))
         }
-        auth::Config::ClientCertificates(config) => Provider::ClientCertificates(Arc::new(ClientCertificates::build(config))),
+        auth::Config::ClientCertificates(config) => {
+            Provider::ClientCertificates(Arc::new(ClientCertificates::build(config)))
+        }
     })
 }
 

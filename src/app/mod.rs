@@ -22,8 +22,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-pub use self::load::{Environment, load};
 use self::guard::Keeping;
+pub use self::load::{Environment, load};
 use self::reflection::Asking;
 use self::reload::Reload;
 use self::sources::Fingerprint;

@@ -24,7 +24,10 @@ pub(super) fn config(flags: &Flags, logging: &Logging) -> Result<Config, Failure
 /// The configuration, and all that it names.
 pub(super) fn loaded(flags: &Flags, logging: &Logging) -> Result<(Config, Gateway), Failure> {
     let config = config(flags, logging)?;
-    match app::load(&config, &Environment::for_inspection(), None, &[]) {
+    // What would fetch or connect has a runtime to be given to, which never runs it.
+    let idle = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let idle = idle.map_err(|error| Failure::Failed(format!("error: {error}")))?;
+    match app::load(&config, &Environment::for_inspection(idle.handle()), None, &[]) {
         Ok(gateway) => Ok((config, gateway)),
         Err(problems) => Err(Failure::Failed(lines(&problems))),
     }

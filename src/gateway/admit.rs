@@ -147,7 +147,7 @@ impl Policy {
         }
         self.authorize(&facts, admission)?;
         self.identify(&facts, admission)?;
-        self.gate(&facts, caller, admission);
+        self.gate(&facts, caller.clone(), admission);
         Ok(())
     }
 
@@ -249,7 +249,8 @@ impl Policy {
         if require.is_empty() && counting.is_none() {
             return;
         }
-        let by_message = counting.map(|counting| (counting.all.clone(), counting.by_message.clone(), counting.cost, counting.style));
+        let by_message =
+            counting.map(|counting| (counting.all.clone(), counting.by_message.clone(), counting.cost, counting.style));
         let gate = Arc::new(ByMessage { look: Look::of(facts), caller, require, by_message });
         admission.gate = Some(Arc::new(move |message| gate.clone().admit(message).boxed()));
     }

@@ -245,15 +245,20 @@ impl Assembly<'_> {
     }
 
     /// One policy a method, whichever binding leads to it.
-    fn policies(&self, bindings: &[(Binding, usize)], guard: &Guard, problems: &mut Vec<Problem>) -> Box<[Arc<Policy>]> {
+    fn policies(
+        &self,
+        bindings: &[(Binding, usize)],
+        guard: &Guard,
+        problems: &mut Vec<Problem>,
+    ) -> Box<[Arc<Policy>]> {
         let (config, schema) = (self.config, self.schema);
         let mut compiler = Compiler { config, schema, guard, problems, shared: HashMap::new() };
         let mut policies: HashMap<&str, Arc<Policy>> = HashMap::new();
         let of = |binding: &Binding| {
             let method = self.schema.method(binding.method);
-            let policy = policies.entry(&method.full_name).or_insert_with(|| {
-                Arc::new(compiler.policy(method, Sum::of(self.config.policies(method))))
-            });
+            let policy = policies
+                .entry(&method.full_name)
+                .or_insert_with(|| Arc::new(compiler.policy(method, Sum::of(self.config.policies(method)))));
             policy.clone()
         };
         bindings.iter().map(|(binding, _)| binding).map(of).collect()

@@ -20,7 +20,7 @@ use crate::limit::{Limit, Limits};
 use crate::schema::{Method, Schema};
 
 /// What of a gateway judges callers, and outlives a reload that changes nothing of it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Guard {
     pub providers: Vec<Provider>,
     pub limits: Arc<Limits>,
@@ -111,7 +111,8 @@ impl Compiler<'_> {
                 Text::Expression(written) => {
                     let expression = self.expression(written, method, Type::Dyn);
                     if expression.as_ref().is_some_and(|expression| expression.uses_request()) {
-                        let message = "`forward` looks at `request`, expected `auth`, `client` and `http` alone".to_owned();
+                        let message =
+                            "`forward` looks at `request`, expected `auth`, `client` and `http` alone".to_owned();
                         self.problems.push(Problem { place: written.place.clone(), message });
                     }
                     expression.map(ForwardedValue::Expression)

@@ -5,9 +5,9 @@
 
 mod account;
 mod admit;
-pub mod guard;
 mod build;
 pub mod config;
+pub mod guard;
 pub mod policy;
 pub mod respond;
 
@@ -17,9 +17,9 @@ use arc_swap::ArcSwap;
 use http::Method;
 
 use self::admit::Policy;
-use self::guard::Guard;
 pub use self::build::{Inputs, Problem};
 pub use self::config::Config;
+use self::guard::Guard;
 use crate::call::endpoint::Endpoint;
 use crate::protocol::cors::Cors;
 use crate::protocol::rest::error::ErrorFormat;

@@ -43,6 +43,13 @@ pub struct Connection {
     pub max_header_bytes: usize,
 }
 
+impl Connection {
+    /// The certificate that the client showed, verified.
+    pub(super) fn certificate(&self) -> Option<&rustls::pki_types::CertificateDer<'static>> {
+        None
+    }
+}
+
 /// The longest path and query together.
 const MAX_TARGET_BYTES: usize = 8 << 10;
 

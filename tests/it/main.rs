@@ -16,6 +16,7 @@ mod bodies;
 mod cases;
 mod command_line;
 mod demo;
+mod guard;
 mod lifecycle;
 mod odd;
 mod reflection;

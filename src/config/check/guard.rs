@@ -32,21 +32,16 @@ const MAX_LIMIT_KEYS: NonZeroUsize = NonZeroUsize::new(100_000).expect("it is no
 
 impl Check<'_> {
     /// Providers, limits and what is forwarded.
-    pub(super) fn guard(
-        &mut self,
-        auth: guard::Auth,
-        rate_limits: guard::RateLimits,
-        gateway: &mut gateway::Config,
-    ) {
+    pub(super) fn guard(&mut self, auth: guard::Auth, rate_limits: guard::RateLimits, gateway: &mut gateway::Config) {
         gateway.forward = auth.forward.0.iter().filter_map(|(name, value)| self.forward(name, value)).collect();
         gateway.providers = auth.providers.0.into_iter().filter_map(|(name, it)| self.provider(&name, it)).collect();
         let on_error = rate_limits.store.as_ref().map(|store| store.on_error).unwrap_or_default();
-        gateway.store = rate_limits.store.map(|store| StoreConfig {
-            timeout: store.timeout.0,
-            ..StoreConfig::new(store.url.value)
-        });
+        gateway.store = rate_limits
+            .store
+            .map(|store| StoreConfig { timeout: store.timeout.0, ..StoreConfig::new(store.url.value) });
         let shared = gateway.store.is_some();
-        let limits = rate_limits.limits.0.into_iter().filter_map(|(name, limit)| self.limit(&name, limit, (on_error, shared)));
+        let limits =
+            rate_limits.limits.0.into_iter().filter_map(|(name, limit)| self.limit(&name, limit, (on_error, shared)));
         gateway.limits = limits.collect();
         gateway.limit_style = match rate_limits.headers {
             guard::LimitHeaders::Ietf => Style::Draft,
@@ -63,7 +58,9 @@ impl Check<'_> {
             (Some(jwt), None, None, None) => self.jwt(of, jwt).map(auth::Config::Jwt),
             (None, Some(asked), None, None) => self.introspection(of, asked).map(auth::Config::Introspection),
             (None, None, Some(keys), None) => self.api_keys(of, keys).map(auth::Config::ApiKeys),
-            (None, None, None, Some(names)) => self.client_certificates(of, &names).map(auth::Config::ClientCertificates),
+            (None, None, None, Some(names)) => {
+                self.client_certificates(of, &names).map(auth::Config::ClientCertificates)
+            }
             _ => {
                 let message = format!(
                     "provider `{}` is of no kind or of several, expected exactly one of `jwt`, `introspection`, \
@@ -203,6 +200,7 @@ impl Check<'_> {
                 guard::OnError::Deny => rule::OnError::Deny,
             },
             shadow: limit.shadow,
+            stage: rule::Stage::After,
             max_keys: MAX_LIMIT_KEYS,
         };
         let mut policies = Vec::with_capacity(written.len());

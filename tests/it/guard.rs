@@ -1,0 +1,329 @@
+//! Who may call, how often: credentials by real keys, rules over claims and messages, and limits, as a client meets
+//! them and as the upstream does.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use rcgen::KeyPair;
+use serde_json::{Value, json};
+
+use crate::support::echo;
+use crate::support::folder::Folder;
+use crate::support::gateway::{Gateway, configuration, lockgate};
+use crate::support::http1::{Request, Response};
+use crate::support::probe::Probe;
+use crate::support::process::run;
+
+const ISSUER: &str = "https://issuer.test";
+
+/// An issuer's key.
+struct Signer {
+    id: &'static str,
+    key: KeyPair,
+}
+
+impl Signer {
+    fn new(id: &'static str) -> Self {
+        Self { id, key: KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key can be made") }
+    }
+
+    /// The set of its public key.
+    fn set(&self) -> String {
+        let point = self.key.public_key_raw();
+        let [x, y] = [&point[1..33], &point[33..65]].map(|part| URL_SAFE_NO_PAD.encode(part));
+        let key = json!({ "kty": "EC", "crv": "P-256", "kid": self.id, "alg": "ES256", "use": "sig", "x": x, "y": y });
+        json!({ "keys": [key] }).to_string()
+    }
+
+    fn sign(&self, claims: &Value) -> String {
+        let header = Header { kid: Some(self.id.into()), ..Header::new(Algorithm::ES256) };
+        let key = EncodingKey::from_ec_pem(self.key.serialize_pem().as_bytes()).expect("it is a key");
+        jsonwebtoken::encode(&header, claims, &key).expect("it can be signed")
+    }
+
+    /// A good token of this caller, with more claims.
+    fn token(&self, subject: &str, more: &Value) -> String {
+        let mut claims = json!({ "iss": ISSUER, "aud": "api", "sub": subject, "exp": now() + 600 });
+        claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.sign(&claims)
+    }
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+}
+
+/// A gateway with these files beside its configuration.
+#[track_caller]
+fn guarded(files: &[(&str, &str)], more: &str) -> Gateway {
+    let folder = Folder::new();
+    for (name, content) in files {
+        folder.write(name, content);
+    }
+    let file = folder.write("lockgate.yaml", configuration(echo::address(), more));
+    let mut gateway = Gateway::start(lockgate().arg("serve").arg("-c").arg(file));
+    gateway.folder = Some(folder);
+    gateway
+}
+
+const USERS: &str = "
+auth:
+  providers: { users: { jwt: { issuer: 'https://issuer.test', audience: [api], jwks: keys.json } } }
+  forward: { x-user: =auth.subject, x-tenant: =auth.claims.tenant, x-gateway: lockgate }
+defaults: { auth: [users] }
+services:
+  lockgate.test.v1.Echo:
+    Ping: { auth: none }
+    Search: { require: \"='admin' in auth.roles\" }
+    Unary: { require: \"=request.string_value == auth.claims.tenant\" }
+    ClientStream: { require: \"=request.int32_value < 10\" }
+    Nested: { scopes: [read, write] }
+    Plain: { auth: optional }
+";
+
+fn bearer<'a>(line: &'a str, token: &str) -> Request<'a> {
+    Request::new(line).header(format!("authorization: Bearer {token}"))
+}
+
+#[track_caller]
+fn refused(response: Response, status: u16, code: u32) -> Response {
+    let response = response.expect(status);
+    assert_eq!(response.json()["code"], code);
+    if status == 401 {
+        assert_eq!(response.head.get("www-authenticate"), Some("Bearer realm=\"lockgate\""));
+    }
+    response
+}
+
+#[test]
+fn a_token_is_asked_for_verified_and_told_to_the_upstream() {
+    let signer = Signer::new("one");
+    let gateway = guarded(&[("keys.json", &signer.set())], USERS);
+    refused(gateway.get("/v1/metadata"), 401, 16);
+    gateway.get("/v1/ping").expect(200);
+
+    let probe = Probe::new();
+    let token = signer.token("mira", &json!({ "tenant": "acme", "roles": ["admin"] }));
+    let request = bearer("GET /v1/search", &token)
+        .header(probe.header())
+        .header("x-user: forged")
+        .header("X-Tenant: forged")
+        .header("x_user: forged");
+    gateway.call(&request).expect(200);
+    assert_eq!(probe.metadata_of("x-user"), ["mira"]);
+    assert_eq!(probe.metadata_of("x-tenant"), ["acme"]);
+    assert_eq!(probe.metadata_of("x-gateway"), ["lockgate"]);
+    assert!(probe.metadata_of("x_user").is_empty());
+    assert!(probe.metadata_of("authorization").is_empty(), "a verified token ends at the gateway");
+}
+
+#[test]
+fn names_that_only_the_gateway_may_set_never_come_from_a_client() {
+    let signer = Signer::new("one");
+    let gateway = guarded(&[("keys.json", &signer.set())], USERS);
+    let probe = Probe::new();
+    // The method is open: nobody is verified, and still nobody can claim to be.
+    let request = Request::new("GET /v1/ping").header(probe.header()).header("x-user: forged").header("x_user: forged");
+    gateway.call(&request).expect(200);
+    assert!(probe.metadata_of("x-user").is_empty());
+    assert!(probe.metadata_of("x_user").is_empty());
+}
+
+#[test]
+fn a_bad_token_is_refused_in_one_shape() {
+    let signer = Signer::new("one");
+    let other = Signer::new("one");
+    let gateway = guarded(&[("keys.json", &signer.set())], USERS);
+    let good = json!({ "roles": ["admin"] });
+    let with = |claims: Value| signer.token("mira", &claims);
+    let mut bodies = std::collections::BTreeSet::new();
+    let tokens = [
+        other.token("mira", &good),
+        with(json!({ "exp": now() - 60 })),
+        with(json!({ "aud": "other" })),
+        with(json!({ "iss": "https://issuer.test/" })),
+        with(json!({ "nbf": now() + 120 })),
+        signer.sign(&json!({ "iss": ISSUER, "sub": "mira", "exp": now() + 60 })),
+        "garbage".to_owned(),
+        format!("{}.", with(good.clone())),
+    ];
+    for token in tokens {
+        let probe = Probe::new();
+        let response = gateway.call(&bearer("GET /v1/search", &token).header(probe.header()));
+        bodies.insert(refused(response, 401, 16).text().to_owned());
+        assert_eq!(probe.calls(), 0, "the upstream is never asked");
+    }
+    assert_eq!(bodies.len(), 1, "no hint which part was wrong: {bodies:?}");
+    let twice = bearer("GET /v1/search", &with(good.clone())).header(format!("authorization: Bearer {}", with(good)));
+    refused(gateway.call(&twice), 401, 16);
+}
+
+#[test]
+fn what_is_required_decides_over_claims_scopes_and_the_message() {
+    let signer = Signer::new("one");
+    let gateway = guarded(&[("keys.json", &signer.set())], USERS);
+    let reader = signer.token("rosa", &json!({ "tenant": "acme", "roles": "reader other", "scope": "read" }));
+    let writer = signer.token("mira", &json!({ "roles": ["reader"], "scp": ["write", "read"] }));
+    refused(gateway.call(&bearer("GET /v1/search", &reader)), 403, 7);
+    refused(gateway.call(&bearer("GET /v1/nested/a", &reader)), 403, 7);
+    gateway.call(&bearer("GET /v1/nested/a", &writer)).expect(200);
+    gateway.call(&bearer("GET /v1/echo/acme", &reader)).expect(200);
+    let probe = Probe::new();
+    refused(gateway.call(&bearer("GET /v1/echo/other", &reader).header(probe.header())), 403, 7);
+    // A claim that is not there fails the expression, and a failure denies.
+    refused(gateway.call(&bearer("GET /v1/echo/acme", &writer).header(probe.header())), 403, 7);
+    let body = bearer("POST /v1/echo", &reader).header(probe.header()).json(r#"{"stringValue":"other"}"#);
+    refused(gateway.call(&body), 403, 7);
+    assert_eq!(probe.calls(), 0);
+}
+
+#[test]
+fn every_message_of_a_stream_is_asked_about() {
+    let signer = Signer::new("one");
+    let gateway = guarded(&[("keys.json", &signer.set())], USERS);
+    let token = signer.token("mira", &json!({}));
+    let send = |body: &str| gateway.call(&bearer("POST /v1/collect", &token).json(body));
+    send(r#"[{"int32Value":1},{"int32Value":9}]"#).expect(200);
+    refused(send(r#"[{"int32Value":1},{"int32Value":10}]"#), 403, 7);
+    refused(send(r#"[{"int32Value":11}]"#), 403, 7);
+}
+
+#[test]
+fn an_optional_credential_may_be_missing_but_not_bad() {
+    let signer = Signer::new("one");
+    let gateway = guarded(&[("keys.json", &signer.set())], USERS);
+    let post = || Request::new("POST /lockgate.test.v1.Echo/Plain").json("{}");
+    let probe = Probe::new();
+    gateway.call(&post().header(probe.header())).expect(200);
+    assert!(probe.metadata_of("x-user").is_empty());
+    let token = signer.token("mira", &json!({}));
+    gateway.call(&post().header(format!("authorization: Bearer {token}"))).expect(200);
+    refused(gateway.call(&post().header("authorization: Bearer x.y.z")), 401, 16);
+}
+
+#[test]
+fn every_way_to_a_method_obeys_one_rule() {
+    let signer = Signer::new("one");
+    let gateway = guarded(&[("keys.json", &signer.set())], USERS);
+    let probe = Probe::new();
+    let (services, methods) = (["/lockgate.test.v1.Echo/Metadata"], ["GET", "HEAD", "POST"]);
+    let paths = ["/v1/search", "/v1/search/", "/v1//search", "/v1/./search", "/v1/x/../search", "/v1/%73earch"];
+    let paths =
+        paths.into_iter().chain(["/v1/search?a=b", "/v1/search;x", "/V1/search", "/v1/search%2f", "/v1/search%00"]);
+    let mut tried = 0;
+    for method in methods {
+        for path in paths.clone().chain(services) {
+            for more in ["", "x-http-method-override: GET", "x-original-url: /v1/ping", "x-rewrite-url: /v1/ping"] {
+                let line = format!("{method} {path}");
+                let mut request = Request::new(&line).header(probe.header());
+                if !more.is_empty() {
+                    request = request.header(more);
+                }
+                let response = gateway.call(&request);
+                assert!((400..500).contains(&response.status()), "{line}: {}", response.status());
+                tried += 1;
+            }
+        }
+    }
+    assert!(tried >= 140, "{tried}");
+    assert_eq!(probe.calls(), 0, "the upstream was called");
+}
+
+#[test]
+fn an_api_key_is_made_hashed_and_known() {
+    let made = run(lockgate().args(["keys", "new", "--id", "acme-1"]));
+    let key = made.stdout.split_whitespace().find(|word| word.starts_with("lk_")).expect("a key is printed").to_owned();
+    let hash = made.stdout.split_whitespace().find(|word| word.contains("sha256:")).expect("its hash is printed");
+    let hash = hash.trim_matches(|c: char| "\"',}]".contains(c));
+    let file = format!("keys: [{{ id: acme-1, hash: \"{hash}\", plan: free, roles: [reader] }}]\n");
+    let gateway = guarded(
+        &[("keys.yaml", &file)],
+        "
+auth:
+  providers: { keys: { api_keys: { file: keys.yaml } } }
+  forward: { x-caller: =auth.id, x-plan: =auth.plan }
+defaults: { auth: [keys], roles: [reader, admin] }
+",
+    );
+    let probe = Probe::new();
+    gateway.call(&Request::new("GET /v1/ping").header(probe.header()).header(format!("x-api-key: {key}"))).expect(200);
+    assert_eq!(probe.metadata_of("x-caller"), ["keys:acme-1"]);
+    assert_eq!(probe.metadata_of("x-plan"), ["free"]);
+    assert!(probe.metadata_of("x-api-key").is_empty());
+    let missing = gateway.get("/v1/ping").expect(401);
+    assert_eq!(missing.head.get("www-authenticate"), Some("ApiKey realm=\"lockgate\""));
+    gateway.call(&Request::new("GET /v1/ping").header(format!("x-api-key: {key}x"))).expect(401);
+    let log = gateway.process.stdout.all().join("\n") + &gateway.process.stderr.all().join("\n");
+    assert!(!log.contains(&key), "a key is in the log");
+}
+
+const LIMITED: &str = "
+rate_limits:
+  headers: both
+  per_ip: { key: =client.ip, rate: 5/h }
+  shadow: { key: =client.ip, rate: 1/h, shadow: true }
+  by_value: { key: =request.string_value, rate: 2/h }
+  dear: { key: \"='all'\", rate: 10/h }
+services:
+  lockgate.test.v1.Echo:
+    Ping: { limits: [per_ip, shadow] }
+    Unary: { limits: [by_value] }
+    Search: { limits: [dear], cost: 4 }
+";
+
+#[test]
+fn a_limit_lets_exactly_as_many_pass_and_says_so() {
+    let gateway = guarded(&[], LIMITED);
+    let probe = Probe::new();
+    for left in (0..5).rev() {
+        let response = gateway.call(&Request::new("GET /v1/ping").header(probe.header())).expect(200);
+        assert_eq!(response.head.get("x-ratelimit-remaining"), Some(left.to_string().as_str()));
+        assert_eq!(response.head.get("ratelimit-policy"), Some("\"per_ip\";q=5;w=3600"));
+    }
+    let over = gateway.call(&Request::new("GET /v1/ping").header(probe.header())).expect(429);
+    assert_eq!(probe.calls(), 5);
+    assert_eq!(over.json()["code"], 8);
+    assert!(over.text().contains("google.rpc.RetryInfo"), "{}", over.text());
+    let wait: u64 = over.head.get("retry-after").expect("it says when").parse().unwrap();
+    assert!((1..=720).contains(&wait), "{wait}");
+}
+
+#[test]
+fn a_cost_is_taken_whole() {
+    let gateway = guarded(&[], LIMITED);
+    gateway.get("/v1/search").expect(200);
+    gateway.get("/v1/search").expect(200);
+    gateway.get("/v1/search").expect(429);
+}
+
+#[test]
+fn a_limit_can_count_by_what_the_message_says() {
+    let gateway = guarded(&[], LIMITED);
+    for value in ["a", "b", "a", "b"] {
+        gateway.get(&format!("/v1/echo/{value}")).expect(200);
+    }
+    gateway.get("/v1/echo/a").expect(429);
+    gateway.get("/v1/echo/c").expect(200);
+}
+
+#[test]
+fn mistakes_of_a_policy_are_found_when_loading() {
+    let folder = Folder::new();
+    let check = |more: &str| {
+        let file = folder.write("lockgate.yaml", configuration(echo::address(), more));
+        let checked = run(lockgate().arg("check").arg("-c").arg(file));
+        assert_ne!(checked.code, Some(0), "{more}");
+        checked.stderr + &checked.stdout
+    };
+    let said = check("services: { lockgate.test.v1.Echo: { Search: { require: '=request.strin_value == 1' } } }");
+    assert!(said.contains("strin_value") && said.contains("string_value") && said.contains("^^^"), "{said}");
+    assert!(said.contains("lockgate.yaml:"), "{said}");
+    let said = check("defaults: { auth: [nobody] }");
+    assert!(said.contains("there is no provider `nobody`"), "{said}");
+    let said = check("defaults: { limits: [none] }");
+    assert!(said.contains("there is no limit `none`"), "{said}");
+    let said = check("rate_limits: { a: { key: =client.ip, rate: 5/s } }\ndefaults: { limits: [a], cost: 6 }");
+    assert!(said.contains('6') && said.contains('5'), "{said}");
+}
