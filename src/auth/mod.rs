@@ -3,6 +3,7 @@
 //! A credential is verified once, here; what follows sees a [`principal::Principal`].
 
 pub mod api_key;
+pub mod client_certificate;
 pub mod fetch;
 pub mod issuer;
 pub mod jwt;
