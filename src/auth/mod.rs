@@ -5,6 +5,7 @@
 pub mod api_key;
 pub mod client_certificate;
 pub mod fetch;
+pub mod introspection;
 pub mod issuer;
 pub mod jwt;
 pub mod key_set;
