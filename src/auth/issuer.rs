@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::fetch::{Client, Url};
-use super::jwt::{Jwt, Rules};
+use super::jwt::{Jwt, MAX_LEEWAY, Rules};
 use super::key_source::{KeySource, KeySourceError, LiveKeys};
 use super::location::TokenLocation;
 use super::principal::Principal;
@@ -60,6 +60,8 @@ impl Config {
 pub enum IssuerError {
     #[error("no audience, expected at least one: without it tokens for other services would be taken")]
     NoAudience,
+    #[error("a leeway of {} s, expected at most {} s", _0.as_secs(), MAX_LEEWAY.as_secs())]
+    Leeway(Duration),
     #[error("the issuer can't be used: {0}")]
     Issuer(super::fetch::UrlError),
     #[error(transparent)]
@@ -83,6 +85,9 @@ impl Issuer {
     pub fn build(config: Config, client: Client) -> Result<Self, IssuerError> {
         if config.audience.is_empty() {
             return Err(IssuerError::NoAudience);
+        }
+        if config.leeway > MAX_LEEWAY {
+            return Err(IssuerError::Leeway(config.leeway));
         }
         // With a file of keys nobody is spoken to, and the issuer is a name like another.
         if !matches!(config.keys, KeySource::File(_)) {

@@ -25,6 +25,9 @@ pub const MAX_TOKEN_BYTES: usize = 16 << 10;
 /// Keys that one token is tried against, at most: what one request may cost.
 pub const MAX_KEYS_TRIED: usize = 8;
 
+/// The widest leeway: beyond it a clock is wrong, and tokens would live on for long after their end.
+pub const MAX_LEEWAY: Duration = Duration::from_secs(300);
+
 /// The last second of the year 9999: dates beyond it are taken for it.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
@@ -39,7 +42,7 @@ pub struct Rules {
     pub issuer: String,
     /// The token must be meant for one of these.
     pub audience: Vec<String>,
-    /// How far the issuer's clock may be from ours.
+    /// How far the issuer's clock may be from ours, at most [`MAX_LEEWAY`].
     pub leeway: Duration,
     /// The claim that lists roles.
     pub roles_claim: String,
@@ -208,7 +211,7 @@ impl Rules {
 
     /// When the token ends, leeway included: until then it is taken. `None` without `exp`.
     pub(super) fn lifetime(&self, claims: &Map<String, Value>, now: SystemTime) -> Result<Option<SystemTime>, Reason> {
-        let leeway = self.leeway.as_secs_f64();
+        let leeway = self.leeway.min(MAX_LEEWAY).as_secs_f64();
         let now = now.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
         if date(claims, "nbf")?.is_some_and(|begin| now + leeway < begin) {
             return Err(Reason::NotYetValid);

@@ -3,7 +3,9 @@
 //! A credential is verified once, here; what follows sees a [`principal::Principal`].
 
 pub mod api_key;
+pub mod client_certificate;
 pub mod fetch;
+pub mod introspection;
 pub mod issuer;
 pub mod jwt;
 pub mod key_set;

@@ -243,6 +243,9 @@ fn configurations_that_cannot_be_safe_are_refused() {
     assert!(build("http://a.example", &["a"], KeySource::Url("https://a.example/k".into())).is_err());
     assert!(build("https://a.example", &["a"], KeySource::Url("http://a.example/k".into())).is_err());
     assert!(build("https://a.example", &[], KeySource::Discover).unwrap_err().contains("audience"));
+    let mut config = Config::new("c", "https://a.example", vec!["a".into()], KeySource::Discover);
+    config.leeway = Duration::MAX;
+    assert!(Issuer::build(config, client).unwrap_err().to_string().contains("leeway"));
 }
 
 #[tokio::test]

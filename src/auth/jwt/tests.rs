@@ -293,6 +293,18 @@ fn claims_become_a_principal() {
 }
 
 #[test]
+fn no_leeway_overflows() {
+    let rules = Rules { leeway: Duration::MAX, ..rules() };
+    let mut claims = claims();
+    for (exp, expected) in [(json!(now() - 200), true), (json!(now() - 400), false), (json!(u64::MAX), true)] {
+        claims["exp"] = exp;
+        let token = EC.token(&claims);
+        let verified = Jwt::parse(&token).unwrap().verify(&set(&[&EC]), &rules, SystemTime::now()).is_ok();
+        assert_eq!(verified, expected);
+    }
+}
+
+#[test]
 fn the_issuer_is_told_without_keys() {
     assert_eq!(unverified_issuer(&EC.token(&claims())).unwrap(), ISSUER);
     assert_eq!(unverified_issuer(&EC.token(&json!({}))).unwrap_err(), Reason::MissingClaim);
