@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::HeaderName;
+use rustls::pki_types::CertificateDer;
 use smallvec::SmallVec;
 
 use super::api_key::ApiKeys;
 use super::client_certificate::ClientCertificates;
-use super::introspection::Introspector;
+use super::introspection::Introspection;
 use super::issuer::Issuer;
 use super::jwt;
 use super::location::{self, TokenLocation};
@@ -23,7 +24,7 @@ use super::token_cache::Token;
 #[derive(Clone, Debug)]
 pub enum Provider {
     Jwt(Arc<Issuer>),
-    Introspection(Arc<Introspector>),
+    Introspection(Arc<Introspection>),
     ApiKeys(Arc<ApiKeys>),
     ClientCertificates(Arc<ClientCertificates>),
 }
@@ -33,7 +34,7 @@ pub enum Provider {
 pub struct Credentials<'a> {
     pub headers: &'a HeaderMap,
     /// The client's certificate, verified against the listener's authorities, as DER.
-    pub certificate: Option<&'a [u8]>,
+    pub certificate: Option<&'a CertificateDer<'static>>,
 }
 
 /// What each of the providers that were asked found; `None` where there was no credential for it.

@@ -3,6 +3,7 @@
 //! A credential is verified once, here; what follows sees a [`principal::Principal`].
 
 pub mod api_key;
+pub mod authenticate;
 pub mod client_certificate;
 pub mod fetch;
 pub mod introspection;
@@ -19,3 +20,12 @@ mod testing;
 pub mod token_cache;
 mod unique;
 mod watched_file;
+
+/// One of `auth.providers`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Config {
+    Jwt(issuer::Config),
+    Introspection(introspection::Config),
+    ApiKeys(api_key::Config),
+    ClientCertificates(client_certificate::Config),
+}
