@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::config::effective::{self, Effective, Origin};
 use crate::config::flags::Flags;
 use crate::gateway::Gateway;
+use crate::gateway::policy::Sum;
 use crate::route::captures::Captures;
 use crate::route::router::Miss;
 use crate::schema::{FieldIndex, Message};
@@ -64,6 +65,8 @@ pub(super) struct Explanation {
     pub response_body: String,
     /// The other routes that the path matches, best first.
     pub others: Vec<Route>,
+    /// Who may call.
+    pub callers: String,
     pub settings: Vec<Effective>,
 }
 
@@ -84,6 +87,7 @@ impl Explanation {
                 Some(index) => field(index, schema.message(endpoint.output)),
             },
             others: others(gateway, endpoint, path),
+            callers: Sum::of(config.gateway.policies(method)).to_string(),
             settings: effective::settings(&config.gateway, &method.service, &method.name),
         }
     }
@@ -104,6 +108,8 @@ impl Explanation {
             text.push_str("\nThe path also matches, but less closely or for another HTTP method:\n");
             text.push_str(&indent(&listed(&self.others)));
         }
+        text.push_str("\nCallers:\n");
+        text.push_str(&indent(&self.callers));
         text.push_str("\nSettings:\n");
         let rows: Vec<_> = self
             .settings

@@ -86,6 +86,7 @@ fn an_explanation_tells_all_of_a_route() {
         body: "none; other fields are parameters".to_owned(),
         response_body: "the whole message".to_owned(),
         others: vec![row("GET", "/v1/**", "shop.A.Rest")],
+        callers: "auth: any of users\nrequire: =true (a.yaml:1:2)\n".to_owned(),
         settings: vec![Effective { key: "timeout", value: "2s".to_owned(), origin: Origin::Defaults }],
     };
     let expected = "\
@@ -100,6 +101,10 @@ GET /v1/{name=a/*}
 The path also matches, but less closely or for another HTTP method:
   VERB  TEMPLATE  METHOD
   GET   /v1/**    shop.A.Rest
+
+Callers:
+  auth: any of users
+  require: =true (a.yaml:1:2)
 
 Settings:
   KEY      VALUE  FROM

@@ -296,7 +296,7 @@ impl Config {
     }
 
     /// What each level says of who may call a method, the outermost first.
-    fn policies(&self, method: &Method) -> impl Iterator<Item = &Level> {
+    pub fn policies(&self, method: &Method) -> impl Iterator<Item = &Level> {
         let service = self.services.get(&*method.service);
         let own = service.and_then(|service| service.methods.get(&*method.name));
         [Some(&self.policy), service.map(|service| &service.policy), own.map(|own| &own.policy)].into_iter().flatten()

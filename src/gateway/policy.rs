@@ -4,6 +4,7 @@
 //! Rules of the levels add up; only plain values replace. What is here is checked as far as it can be without the
 //! descriptors; expressions are compiled by [`super::build`].
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::HeaderName;
@@ -165,6 +166,44 @@ impl Sum {
         self.forward_token = forward_token.unwrap_or(self.forward_token);
         self.cors = cors.or(self.cors);
         self
+    }
+}
+
+impl fmt::Display for Sum {
+    /// One line a rule, as `lockgate explain` shows them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let optional = if self.optional { ", or no credential at all" } else { "" };
+        for list in &self.auth {
+            writeln!(f, "auth: any of {}{optional}", list.join(", "))?;
+        }
+        if self.auth.is_empty() {
+            writeln!(f, "auth: none, credentials are not looked at")?;
+        }
+        for required in &self.require {
+            writeln!(f, "require: ={} ({})", required.text, required.place)?;
+        }
+        for scope in &self.scopes {
+            writeln!(f, "scope: {scope}")?;
+        }
+        for roles in &self.roles {
+            writeln!(f, "roles: any of {}", roles.join(", "))?;
+        }
+        if !self.limits.is_empty() {
+            writeln!(f, "limits: {} (cost {})", self.limits.join(", "), self.cost.unwrap_or(1))?;
+        }
+        for AddressRules { allow, deny, .. } in &self.addresses {
+            let list = |nets: &[IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+            if !allow.is_empty() {
+                writeln!(f, "addresses: only {}", list(allow))?;
+            }
+            if !deny.is_empty() {
+                writeln!(f, "addresses: not {}", list(deny))?;
+            }
+        }
+        if self.cors.is_some() {
+            writeln!(f, "cors: pages of other origins may call")?;
+        }
+        Ok(())
     }
 }
 

@@ -19,6 +19,7 @@ mod demo;
 mod guard;
 mod lifecycle;
 mod odd;
+mod readme;
 mod reflection;
 mod reload;
 mod selftest;
