@@ -108,6 +108,9 @@ impl Account {
         let (duration, request_bytes) = (self.progress.start.elapsed(), self.progress.request_bytes());
         let End { http, code, response_bytes, cause } = *end;
         self.gateway.metrics.observe(self.method(), &Observation { code, duration, request_bytes, response_bytes });
+        if let Some(reason) = self.refused {
+            self.gateway.metrics.refused(reason);
+        }
         let cause = cause.map(Status::to_string);
         let endpoint = self.endpoint.as_deref();
         self.gateway.access_log.write(

@@ -156,6 +156,12 @@ fn a_bad_token_is_refused_in_one_shape() {
         assert_eq!(probe.calls(), 0, "the upstream is never asked");
     }
     assert_eq!(bodies.len(), 1, "no hint which part was wrong: {bodies:?}");
+    for reason in ["bad_signature", "expired", "wrong_audience", "wrong_issuer", "not_yet_valid", "missing_claim"] {
+        assert!(
+            gateway.metric("lockgate_refused_requests_total", &[&format!("reason=\"{reason}\"")]) >= 1.0,
+            "{reason}"
+        );
+    }
     let twice = bearer("GET /v1/search", &with(good.clone())).header(format!("authorization: Bearer {}", with(good)));
     refused(gateway.call(&twice), 401, 16);
 }
