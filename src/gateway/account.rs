@@ -22,7 +22,8 @@ use crate::telemetry::metrics::{MethodMetrics, Observation};
 pub(super) struct Account {
     gateway: Arc<Gateway>,
     connection: Arc<Connection>,
-    verb: Method,
+    /// `None` for a request without a head.
+    verb: Option<Method>,
     time: SystemTime,
     pub(super) request_id: HeaderValue,
     pub(super) progress: Arc<Progress>,
@@ -42,13 +43,13 @@ impl Account {
     pub(super) fn open(
         gateway: &Arc<Gateway>,
         connection: &Arc<Connection>,
-        verb: &Method,
+        verb: Option<&Method>,
         request_id: HeaderValue,
     ) -> Self {
         Self {
             gateway: gateway.clone(),
             connection: connection.clone(),
-            verb: verb.clone(),
+            verb: verb.cloned(),
             time: SystemTime::now(),
             request_id,
             progress: Arc::default(),
@@ -99,7 +100,7 @@ impl Account {
                 // Only what is visible ASCII is taken for a request id.
                 request_id: self.request_id.to_str().unwrap_or_default(),
                 client: &self.connection.client_text,
-                verb: &self.verb,
+                verb: self.verb.as_ref().map_or("", Method::as_str),
                 route: endpoint.map_or("", |endpoint| &endpoint.template),
                 rpc: endpoint.map_or("", |endpoint| endpoint.rpc()),
                 status: http,

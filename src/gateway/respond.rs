@@ -56,7 +56,7 @@ pub async fn respond(
 ) -> Response<Accounted> {
     let (head, body) = request.into_parts();
     let request_id = forwarding::request_id(&head.headers, rand::random());
-    let mut account = Account::open(&gateway, &connection, &head.method, request_id);
+    let mut account = Account::open(&gateway, &connection, Some(&head.method), request_id);
     let served = serve(&gateway, &connection, &mut account, (&head, body)).await;
     let (mut response, failure) = match served.outcome {
         Ok(response) => (response, None),
@@ -69,6 +69,17 @@ pub async fn respond(
     let (head, body) = response.into_parts();
     let body = account.follow(head.status, body, failure.as_ref());
     Response::from_parts(head, body)
+}
+
+/// Answers a request whose head can't be read, or does not come.
+#[must_use]
+pub fn refuse(gateway: &Arc<Gateway>, connection: &Arc<Connection>, status: &Status) -> Response<Accounted> {
+    let request_id = forwarding::request_id(&HeaderMap::new(), rand::random());
+    let account = Account::open(gateway, connection, None, request_id);
+    let mut response = failure(gateway, None, status);
+    response.headers_mut().insert(X_REQUEST_ID, account.request_id.clone());
+    let http = response.status();
+    response.map(|body| account.follow(http, body, Some(status)))
 }
 
 /// What came of a request, and the endpoint whose settings say how a failure looks.
@@ -105,14 +116,13 @@ async fn serve(
 
 /// What no request may have, whichever its endpoint.
 fn check_head(head: &Parts, connection: &Connection) -> Result<(), Status> {
-    let too_large = |message, http| Err(Status::new(Code::ResourceExhausted, Blame::Client, message).with_http(http));
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET_BYTES {
-        return too_large("the request target is too long", StatusCode::URI_TOO_LONG);
+        return Err(target_too_long());
     }
     let size: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if size > connection.max_header_bytes {
-        return too_large("the request's headers are too large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        return Err(headers_too_large());
     }
     if head.version != Version::HTTP_11 {
         return Ok(());
@@ -125,6 +135,20 @@ fn check_head(head: &Parts, connection: &Connection) -> Result<(), Status> {
         (None, _) => Err(Status::invalid_argument("host", "it is missing")),
         (Some(_), Some(_)) => Err(Status::invalid_argument("host", "it is there more than once")),
     }
+}
+
+/// 414
+#[must_use]
+pub fn target_too_long() -> Status {
+    Status::new(Code::ResourceExhausted, Blame::Client, "the request target is too long")
+        .with_http(StatusCode::URI_TOO_LONG)
+}
+
+/// 431
+#[must_use]
+pub fn headers_too_large() -> Status {
+    Status::new(Code::ResourceExhausted, Blame::Client, "the request's headers are too large")
+        .with_http(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
 }
 
 /// Whether it is a host, with a port or without. Most are of these characters alone; the rest is parsed.

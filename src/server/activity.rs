@@ -9,6 +9,15 @@ use tokio::time::Instant;
 
 use super::config::Limits;
 
+/// Which time of a connection is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// It did nothing.
+    Idle,
+    /// The head of a request did not come to its end.
+    Head,
+}
+
 /// A connection's state, shared by its socket, its requests and its timer.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -65,27 +74,29 @@ impl Activity {
     }
 
     /// Waits until the connection has been idle, or its head unfinished, for too long.
-    pub(super) async fn expired(&self, limits: &Limits) {
+    pub(super) async fn expired(&self, limits: &Limits) -> Expiry {
         // Whatever begins after a look is seen by the next, before its own time is up.
         let pause = limits.idle.min(limits.header_timeout);
         loop {
             let expiry = self.expiry(limits);
-            if expiry.is_some_and(|expiry| expiry <= Instant::now()) {
-                return;
+            if let Some((until, expiry)) = expiry
+                && until <= Instant::now()
+            {
+                return expiry;
             }
             let look = Instant::now() + pause;
-            tokio::time::sleep_until(expiry.map_or(look, |expiry| expiry.min(look))).await;
+            tokio::time::sleep_until(expiry.map_or(look, |(until, _)| until.min(look))).await;
         }
     }
 
     /// When it is to be closed as it stands now; `None` while requests are served.
-    fn expiry(&self, limits: &Limits) -> Option<Instant> {
+    fn expiry(&self, limits: &Limits) -> Option<(Instant, Expiry)> {
         if self.requests.load(Ordering::Relaxed) > 0 {
             return None;
         }
         Some(match self.head_since.load(Ordering::Relaxed) {
-            0 => self.at(self.idle_since.load(Ordering::Relaxed)) + limits.idle,
-            since => self.at(since - 1) + limits.header_timeout,
+            0 => (self.at(self.idle_since.load(Ordering::Relaxed)) + limits.idle, Expiry::Idle),
+            since => (self.at(since - 1) + limits.header_timeout, Expiry::Head),
         })
     }
 
@@ -102,7 +113,7 @@ impl Activity {
 mod tests {
     //! Time is paused: nothing here waits.
 
-    use super::{Activity, Limits};
+    use super::{Activity, Expiry, Limits};
     use std::time::Duration;
     use tokio::time::{Instant, advance};
 
@@ -113,7 +124,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_expires_after_idle() {
         let start = Instant::now();
-        Activity::new().expired(&limits()).await;
+        assert_eq!(Activity::new().expired(&limits()).await, Expiry::Idle);
         assert_eq!(start.elapsed().as_secs(), 120);
     }
 
@@ -125,7 +136,7 @@ mod tests {
         let begun = Instant::now();
         advance(Duration::from_secs(5)).await;
         activity.received();
-        activity.expired(&limits()).await;
+        assert_eq!(activity.expired(&limits()).await, Expiry::Head);
         assert_eq!(begun.elapsed().as_secs(), 10);
     }
 

@@ -19,10 +19,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
-use super::activity::Activity;
+use super::activity::{Activity, Expiry};
 use super::config::Limits;
 use super::drain::{Drain, Phase};
 use super::listener::{Accepted, Accepting, Terms};
+use super::refusal;
 use super::socket::{Socket, Version};
 use crate::call::BodyLimits;
 use crate::call::body::CutShort;
@@ -182,7 +183,7 @@ impl Serving {
         let begun = tokio::select! {
             biased;
             begun = Socket::begin(stream, activity.clone()) => begun,
-            () = activity.expired(&self.limits) => return,
+            _ = activity.expired(&self.limits) => return,
             () = drained_for(&mut drain, FIRST_BYTE_IN_DRAIN) => return,
         };
         // A client that leaves, or fails, before it asked for anything is nobody's concern.
@@ -198,13 +199,27 @@ impl Serving {
         T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let serve = self.serve();
-        let connection = http1::Builder::new()
+        let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
             .max_header_size(self.head_bytes())
             .max_buf_size(MAX_BUFFER_BYTES.max(self.head_bytes()))
             .serve_connection(io, service_fn(|request| serve.request(request)));
-        self.drive(connection, |connection| connection.graceful_shutdown()).await;
+        let over = self.drive(Pin::new(&mut connection), |connection| connection.graceful_shutdown()).await;
+        let socket = connection.into_parts().io.into_inner();
+        let status = match over {
+            Over::Ended(Err(error)) => socket.refusal().map(|http| refusal::unreadable(http, &error)),
+            Over::Expired(Expiry::Head) if !socket.is_behind() => Some(refusal::too_slow()),
+            Over::Ended(Ok(())) | Over::Expired(_) | Over::Cut => None,
+        };
+        if let Some(status) = status {
+            let response = respond::refuse(&self.current.load_full(), &self.connection, &status);
+            let last = refusal::print(response).await;
+            tokio::select! {
+                () = socket.say_last(&last) => {}
+                () = self.drain.reached(Phase::Cut) => {}
+            }
+        }
     }
 
     async fn run_http2<T>(&mut self, io: TokioIo<Socket<T>>)
@@ -224,7 +239,7 @@ impl Serving {
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIMEOUT)
             .serve_connection(io, service_fn(|request| serve.request(request)));
-        self.drive(connection, |connection| connection.graceful_shutdown()).await;
+        self.drive(pin!(connection), |connection| connection.graceful_shutdown()).await;
     }
 
     /// The largest head that is read at all. It is larger than what is served, so that what is a little too large is
@@ -239,32 +254,39 @@ impl Serving {
     }
 
     /// Drives a connection to its end: its own, its time's, or the process'.
-    async fn drive<C, E>(&mut self, connection: C, shut_down: impl Fn(Pin<&mut C>))
+    async fn drive<C, E>(&mut self, mut connection: Pin<&mut C>, shut_down: impl Fn(Pin<&mut C>)) -> Over<E>
     where
         C: Future<Output = Result<(), E>>,
         E: std::fmt::Display,
     {
-        let mut connection = pin!(connection);
         let mut cut = self.drain.clone();
         let mut draining = false;
         loop {
             tokio::select! {
                 biased;
                 ended = connection.as_mut() => {
-                    if let Err(error) = ended {
+                    if let Err(error) = &ended {
                         tracing::debug!(%error, "a client's connection broke");
                     }
-                    return;
+                    return Over::Ended(ended);
                 }
-                () = self.activity.expired(&self.limits) => return,
+                expiry = self.activity.expired(&self.limits) => return Over::Expired(expiry),
                 () = self.drain.reached(Phase::Draining), if !draining => {
                     draining = true;
                     shut_down(connection.as_mut());
                 }
-                () = cut.reached(Phase::Cut), if draining => return,
+                () = cut.reached(Phase::Cut), if draining => return Over::Cut,
             }
         }
     }
+}
+
+/// How the driving of a connection came to its end.
+enum Over<E> {
+    Ended(Result<(), E>),
+    Expired(Expiry),
+    /// The process ends.
+    Cut,
 }
 
 /// Serves the requests of a connection.

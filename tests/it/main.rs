@@ -16,6 +16,7 @@ mod bodies;
 mod cases;
 mod command_line;
 mod demo;
+mod heads;
 mod lifecycle;
 mod odd;
 mod reflection;

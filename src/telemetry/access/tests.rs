@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use super::Record;
 use crate::status::Code;
@@ -12,7 +12,7 @@ fn record<'a>(route: &'a str, cause: Option<&'a str>) -> Record<'a> {
         time: SystemTime::UNIX_EPOCH + Duration::from_millis(1_773_500_966_535),
         request_id: "r-1",
         client: "127.0.0.1",
-        verb: &Method::GET,
+        verb: "GET",
         route,
         rpc: "a.B/C",
         status: StatusCode::OK,
