@@ -2,9 +2,10 @@
 //!
 //! One timer a connection, not one a request: a request only notes where it is, and the timer looks now and then.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::Version;
 use tokio::time::Instant;
 
 use super::config::Limits;
@@ -28,6 +29,8 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     /// When the head that is being read began, in milliseconds since `start` and plus one; 0 while none is.
     head_since: AtomicU64,
+    /// Whether the end of the connection is the end of an answer.
+    ends_answer: AtomicBool,
 }
 
 impl Activity {
@@ -37,6 +40,7 @@ impl Activity {
             requests: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            ends_answer: AtomicBool::new(false),
         }
     }
 
@@ -61,9 +65,17 @@ impl Activity {
     }
 
     /// A whole head came.
-    pub(super) fn begin_request(&self) {
+    pub(super) fn begin_request(&self, version: Version) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
+        if version < Version::HTTP_11 {
+            self.ends_answer.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a client may take the end of the connection for the end of an answer, as HTTP/1.0 has it.
+    pub(super) fn ends_answer(&self) -> bool {
+        self.ends_answer.load(Ordering::Relaxed)
     }
 
     /// An answer is over.
@@ -114,6 +126,7 @@ mod tests {
     //! Time is paused: nothing here waits.
 
     use super::{Activity, Expiry, Limits};
+    use http::Version;
     use std::time::Duration;
     use tokio::time::{Instant, advance};
 
@@ -144,7 +157,7 @@ mod tests {
     async fn a_request_keeps_its_connection() {
         let activity = Activity::new();
         activity.received();
-        activity.begin_request();
+        activity.begin_request(Version::HTTP_11);
         let late = tokio::time::timeout(Duration::from_secs(1000), activity.expired(&limits())).await;
         assert!(late.is_err());
         activity.end_request();

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -176,7 +177,7 @@ struct Serving {
 impl Serving {
     async fn run<T>(mut self, stream: T)
     where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
     {
         let activity = self.activity.clone();
         let mut drain = self.drain.clone();
@@ -196,7 +197,7 @@ impl Serving {
 
     async fn run_http1<T>(&mut self, io: TokioIo<Socket<T>>)
     where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
     {
         let serve = self.serve();
         let mut connection = http1::Builder::new()
@@ -207,6 +208,11 @@ impl Serving {
             .serve_connection(io, service_fn(|request| serve.request(request)));
         let over = self.drive(Pin::new(&mut connection), |connection| connection.graceful_shutdown()).await;
         let socket = connection.into_parts().io.into_inner();
+        let is_cut = match &over {
+            Over::Ended(ended) => ended.is_err(),
+            Over::Expired(_) => socket.is_behind(),
+            Over::Cut => true,
+        };
         let status = match over {
             Over::Ended(Err(error)) => socket.refusal().map(|http| refusal::unreadable(http, &error)),
             Over::Expired(Expiry::Head) if !socket.is_behind() => Some(refusal::too_slow()),
@@ -219,6 +225,8 @@ impl Serving {
                 () = socket.say_last(&last) => {}
                 () = self.drain.reached(Phase::Cut) => {}
             }
+        } else if is_cut && self.activity.ends_answer() {
+            socket.reset();
         }
     }
 
@@ -302,7 +310,7 @@ impl Serve {
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Served>, Infallible>> + Send + use<> {
-        self.activity.begin_request();
+        self.activity.begin_request(request.version());
         let ending = Ending(self.activity.clone());
         let responding = respond::respond(self.current.load_full(), self.connection.clone(), request);
         async move { Ok(responding.await.map(|body| Served { body, _ending: ending })) }

@@ -4,6 +4,7 @@
 //! gateway's own can be sent in its place.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -12,6 +13,7 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use http::StatusCode;
 use memchr::memmem;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
 use super::activity::Activity;
@@ -95,6 +97,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         };
         // A client that fails meanwhile, or takes its time, is nobody's concern any more.
         drop(tokio::time::timeout(LINGER, saying).await);
+    }
+
+    /// Closes so that the client can tell it from an end: by a reset. A socket of the file system knows none.
+    pub(super) fn reset(self)
+    where
+        T: AsFd,
+    {
+        // Fails only for a socket that is broken already.
+        drop(SockRef::from(&self.inner).set_linger(Some(Duration::ZERO)));
     }
 
     /// Takes hyper's own refusal for written; it says how many bytes that are.

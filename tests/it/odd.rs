@@ -894,8 +894,9 @@ fn a_stream_that_breaks_off_can_be_told() {
     }
 }
 
-#[test]
-fn a_raw_body_that_breaks_off_can_be_told() {
+/// The raw body of a call that breaks off, or ends, once the client has seen its beginning.
+#[track_caller]
+fn raw_body(version: &str, end: Ending) -> End {
     let go = Arc::new(Notify::new());
     let wait = Arc::clone(&go);
     let scripted = Scripted::new(move |mut call| {
@@ -905,16 +906,27 @@ fn a_raw_body_that_breaks_off_can_be_told() {
             let mut stream = call.head(&[]);
             stream.send_data(frame(&[bytes(1, b"text/x-test"), bytes(2, b"hello")].concat()), false).ok();
             wait.notified().await;
-            stream.send_reset(Reason::NO_ERROR);
+            end(&mut stream);
         }
     });
     let mut connection = upstreams::scripted().connect();
-    connection.send(&Request::new("GET /v1/download/9/stream").header(scripted.header()).bytes());
+    let script = scripted.header();
+    connection.send(format!("GET /v1/download/9/stream {version}\r\nhost: a\r\n{script}\r\n\r\n").as_bytes());
     let head = connection.head();
     assert_eq!((head.status, head.get("content-type")), (200, Some("text/x-test")));
     assert_eq!(connection.until("hello"), "hello");
     go.notify_one();
-    assert_eq!(connection.rest().1, End::Cut);
+    connection.rest().1
+}
+
+#[test]
+fn a_raw_body_that_breaks_off_can_be_told() {
+    // HTTP/1.0 ends a body by closing, so that it is broken off by a reset.
+    for version in ["HTTP/1.0", "HTTP/1.1"] {
+        assert_eq!(raw_body(version, &|stream| stream.send_reset(Reason::NO_ERROR)), End::Cut, "{version}");
+        assert_eq!(raw_body(version, &|stream| finish(stream, &[("grpc-status", "5")])), End::Cut, "{version}");
+        assert_eq!(raw_body(version, &|stream| finish(stream, &[("grpc-status", "0")])), End::Clean, "{version}");
+    }
 }
 
 #[test]
