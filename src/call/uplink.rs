@@ -27,6 +27,7 @@ use crate::protocol::rest::content::{self, Content as ContentType};
 use crate::protocol::rest::split::Splitter;
 use crate::route::captures::Captures;
 use crate::status::Status;
+use crate::transcode::position::Position;
 use crate::upstream::{Answered, Call, CallHead, Failure};
 
 /// The sending of a request's messages, to be polled along with the answer.
@@ -256,7 +257,7 @@ impl Drop for Unfinished {
 /// A message after the first: nothing is woven into it.
 fn bind_next(endpoint: &Endpoint, content: &Content) -> Result<Bytes, Status> {
     match content {
-        Content::Json(_) | Content::Form(_) | Content::Nothing => {
+        Content::Json(..) | Content::Form(_) | Content::Nothing => {
             unary::bind(endpoint, &Captures::new(), None, content)
         }
         Content::Raw { content_type, data } => {
@@ -283,12 +284,12 @@ struct Source {
 enum SourceForm {
     /// The binding has no body.
     Nothing,
-    /// JSON, of which the first byte tells whether it is an array.
-    Json,
+    /// JSON, of which the first byte tells whether it is an array; so far there was none.
+    Json(Position),
     /// NDJSON or a JSON array.
     Messages(Splitter),
     /// One JSON message, over as many lines as it likes.
-    Single(BytesMut),
+    Single(BytesMut, Position),
     /// HttpBody: the content type goes with the first chunk.
     Raw { content_type: String, waiting: Bytes },
 }
@@ -307,7 +308,7 @@ impl Source {
             }
             RequestForm::Json => match ContentType::of(headers) {
                 ContentType::Lines => SourceForm::Messages(Splitter::lines(limits.max_bytes)),
-                ContentType::Json => SourceForm::Json,
+                ContentType::Json => SourceForm::Json(Position::START),
                 ContentType::Form | ContentType::Other => return Err(content::unsupported(headers)),
             },
         };
@@ -343,8 +344,8 @@ impl Source {
     /// A message that is whole.
     fn take(&mut self) -> Result<Option<Content>, Status> {
         match &mut self.form {
-            SourceForm::Nothing | SourceForm::Json | SourceForm::Single(_) => Ok(None),
-            SourceForm::Messages(splitter) => Ok(splitter.next()?.map(Content::Json)),
+            SourceForm::Nothing | SourceForm::Json(_) | SourceForm::Single(..) => Ok(None),
+            SourceForm::Messages(splitter) => Ok(splitter.next()?.map(|json| Content::Json(json, splitter.began()))),
             SourceForm::Raw { content_type, waiting } if !waiting.is_empty() => {
                 let data = waiting.split_to(waiting.len().min(MAX_RAW_CHUNK_BYTES));
                 Ok(Some(Content::Raw { content_type: std::mem::take(content_type), data }))
@@ -358,10 +359,12 @@ impl Source {
         match &mut self.form {
             SourceForm::Messages(splitter) => {
                 splitter.end();
-                Ok(splitter.next()?.map(Content::Json))
+                Ok(splitter.next()?.map(|json| Content::Json(json, splitter.began())))
             }
-            SourceForm::Single(json) if !json.is_empty() => Ok(Some(Content::Json(json.split().freeze()))),
-            SourceForm::Single(_) | SourceForm::Nothing | SourceForm::Json | SourceForm::Raw { .. } => Ok(None),
+            SourceForm::Single(json, began) if !json.is_empty() => {
+                Ok(Some(Content::Json(json.split().freeze(), *began)))
+            }
+            SourceForm::Single(..) | SourceForm::Nothing | SourceForm::Json(_) | SourceForm::Raw { .. } => Ok(None),
         }
     }
 
@@ -387,23 +390,23 @@ impl Source {
 
     /// Takes decoded bytes in.
     fn push(&mut self, data: Bytes) -> Result<(), Status> {
-        if let SourceForm::Json = self.form
+        if let SourceForm::Json(began) = self.form
             && let Some(first) = data.iter().find(|byte| !byte.is_ascii_whitespace())
         {
             self.form = match first {
-                b'[' => SourceForm::Messages(Splitter::array(self.limits.max_bytes)),
-                _ => SourceForm::Single(BytesMut::new()),
+                b'[' => SourceForm::Messages(Splitter::array(began, self.limits.max_bytes)),
+                _ => SourceForm::Single(BytesMut::new(), began),
             };
         }
         match &mut self.form {
             SourceForm::Messages(splitter) => splitter.push(data),
-            SourceForm::Single(json) if json.len() + data.len() > self.limits.max_bytes => {
+            SourceForm::Single(json, _) if json.len() + data.len() > self.limits.max_bytes => {
                 return Err(content::too_large(self.limits.max_bytes));
             }
-            SourceForm::Single(json) => json.extend_from_slice(&data),
+            SourceForm::Single(json, _) => json.extend_from_slice(&data),
             SourceForm::Raw { waiting, .. } => *waiting = data,
             // White space before the first message.
-            SourceForm::Json => {}
+            SourceForm::Json(position) => position.advance(&data),
             SourceForm::Nothing if data.is_empty() => {}
             SourceForm::Nothing => return Err(Status::invalid_argument("body", "this method takes no body")),
         }

@@ -485,6 +485,33 @@ fn bidi_goes_both_ways_at_once_over_http2() {
 }
 
 #[test]
+fn a_mistake_in_a_message_is_told_by_its_place_in_the_body() {
+    let lines = "{}\n\n{\"int32Value\": 1}\r\n {\"int32Value\": \"x\"}\n";
+    let array = "\n[{},\n {\"stringValue\": \"\u{fc}\"}, {\"int32Value\": \"x\"}]";
+    let split = "\n[{}, {\n\"int32Value\":\n \"x\"}]";
+    let single = " \n\n {\"int32Value\": \"x\"}";
+    for (kind, body, place) in [
+        (NDJSON, lines, "line 4, column 17"),
+        ("application/json", array, "line 3, column 39"),
+        ("application/json", split, "line 4, column 2"),
+        ("application/json", single, "line 3, column 17"),
+    ] {
+        for size in [1, 5, body.len()] {
+            let headers = [format!("content-type: {kind}")];
+            let mut connection = begin(Gateway::plain(), "POST /v1/collect", &headers);
+            for chunk in body.as_bytes().chunks(size) {
+                connection.send_chunk(chunk);
+            }
+            // The refusal may come before the end.
+            let _ = connection.try_send(b"0\r\n\r\n");
+            let response = connection.response("POST").expect(400);
+            let message = response.json()["message"].as_str().unwrap().to_owned();
+            assert!(message.starts_with("int32Value: ") && message.ends_with(place), "{message}, not {place}");
+        }
+    }
+}
+
+#[test]
 fn the_path_is_woven_into_the_first_message_of_bidi() {
     let request = Request::new("POST /v1/chat/a?color=COLOR_RED").header(format!("content-type: {NDJSON}"));
     let request = request.header(format!("accept: {NDJSON}")).body("{\"int32Value\":1}\n{\"int32Value\":2}\n");

@@ -71,6 +71,7 @@ fn bind(request: Request<'_>) -> Result<Vec<u8>, Status> {
         query: Some(request.query).filter(|query| !query.is_empty()),
         form: Some(request.form.as_bytes()).filter(|form| !form.is_empty()),
         json: Some(request.json.as_bytes()).filter(|json| !json.is_empty()),
+        position: Position::START,
     };
     let mut out = b"head".to_vec();
     let result = Decoder::new().bind(&PLAN, &target, &parts, &mut out);
