@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::ops::RangeInclusive;
 use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -36,10 +37,11 @@ use crate::protocol::forwarding::Scheme;
 const MAX_BUFFER_BYTES: usize = 64 << 10;
 
 /// How much an HTTP/2 client may send of one body before it is read.
-const STREAM_WINDOW: u32 = 256 << 10;
+const STREAM_WINDOW: u32 = 64 << 10;
 
-/// How much an HTTP/2 client may send on one connection before it is read.
-const CONNECTION_WINDOW: u32 = 1 << 20;
+/// How much an HTTP/2 client may send on one connection before it is read: a full window for as many streams as it may
+/// open, so that bodies that are not read hold up no other, within these bounds.
+const CONNECTION_WINDOW: RangeInclusive<u32> = (1 << 20)..=(8 << 20);
 
 /// How much of one answer may wait for an HTTP/2 client.
 const MAX_SEND_BUFFER_BYTES: usize = 128 << 10;
@@ -240,7 +242,7 @@ impl Serving {
             .max_concurrent_streams(self.limits.streams)
             .max_header_list_size(u32::try_from(self.head_bytes()).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_connection_window_size(connection_window(self.limits.streams))
             .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
             .max_local_error_reset_streams(MAX_ERROR_RESETS)
@@ -287,6 +289,10 @@ impl Serving {
             }
         }
     }
+}
+
+fn connection_window(streams: u32) -> u32 {
+    streams.saturating_mul(STREAM_WINDOW).clamp(*CONNECTION_WINDOW.start(), *CONNECTION_WINDOW.end())
 }
 
 /// How the driving of a connection came to its end.
