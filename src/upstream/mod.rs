@@ -35,6 +35,8 @@ const MAX_ENDED_CONNECTIONS: usize = 32;
 #[derive(Debug)]
 pub struct Upstream {
     config: Config,
+    /// What its TLS files hold.
+    fingerprint: Option<u64>,
     scheme: Scheme,
     pools: Box<[Pool]>,
     /// For `:authority`, by the position of the address.
@@ -144,17 +146,25 @@ impl Upstream {
             let named = Authority::try_from(authority.as_str());
             authorities
                 .push(named.map_err(|_| UpstreamError::Authority { name: config.name.clone(), address: authority })?);
-            connectors.push(Connector::new(address.clone(), &config, tls.clone())?);
+            let tls = tls.as_ref().map(|client| client.config.clone());
+            connectors.push(Connector::new(address.clone(), &config, tls)?);
         }
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let pools = (0..workers.max(1)).map(|_| Pool::new(&connectors, config.connections_per_worker)).collect();
-        Ok(Self { config, scheme, pools, authorities: authorities.into(), in_flight: Arc::default(), resent })
+        let (fingerprint, authorities) = (tls.map(|client| client.fingerprint), authorities.into());
+        Ok(Self { config, fingerprint, scheme, pools, authorities, in_flight: Arc::default(), resent })
     }
 
     /// What it was made from.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Whether it was made from the same, in its configuration and in its files.
+    #[must_use]
+    pub fn is_made_as(&self, other: &Self) -> bool {
+        self.config == other.config && self.fingerprint == other.fingerprint
     }
 
     /// Sends a whole request and waits for the answer's head. `head` is made anew if the call is sent again.
