@@ -14,7 +14,7 @@ use http::{Method, Request, Response, StatusCode, Version};
 use super::Gateway;
 use super::account::Account;
 pub use super::account::Accounted;
-use crate::call::body::Body;
+use crate::call::body::{self, Body};
 use crate::call::endpoint::Endpoint;
 use crate::call::{self, BodyLimits, Incoming};
 use crate::protocol::forwarding::{self, Chain, Forwarding, Origin, Scheme, Trace, X_REQUEST_ID};
@@ -247,7 +247,7 @@ fn failure(gateway: &Gateway, endpoint: Option<&Endpoint>, status: &Status) -> R
 
 /// HEAD: what GET would answer, without the body (RFC 9110, 9.3.2).
 fn drop_body(response: &mut Response<Body>) {
-    let has_content = !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let has_content = body::has_content(response.status());
     if let Some(length) = response.body().known_len().filter(|_| has_content) {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
