@@ -1,7 +1,5 @@
 //! One message to the upstream, one message back.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use smallvec::SmallVec;
@@ -53,7 +51,7 @@ pub(super) fn bind(
         Content::Form(form) => (None, Position::START, Some(&**form)),
         Content::Nothing | Content::Raw { .. } => (None, Position::START, None),
     };
-    let variables: SmallVec<[Cow<'_, str>; 4]> = captures.iter().map(Cow::Borrowed).collect();
+    let variables: SmallVec<[&str; 4]> = captures.iter().collect();
     let parts = Parts { variables: &variables, query, form, json, position };
     let mut out = frame_buffer(json.or(form).map_or(64, <[u8]>::len));
     scratch::with(|scratch| scratch.decoder.bind(&endpoint.plan, &endpoint.target(), &parts, &mut out))?;

@@ -8,8 +8,6 @@ mod parameter;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::borrow::Cow;
-
 use smallvec::SmallVec;
 
 use crate::schema::{FieldIndex, FieldPath, MessageId, Shape};
@@ -70,7 +68,7 @@ pub struct Target<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Parts<'a> {
     /// The values of the path's variables, decoded; parallel to [`Target::variables`].
-    pub variables: &'a [Cow<'a, str>],
+    pub variables: &'a [&'a str],
     /// The query, raw.
     pub query: Option<&'a str>,
     /// A body in `application/x-www-form-urlencoded`.

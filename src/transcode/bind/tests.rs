@@ -52,7 +52,7 @@ fn path(message: &str, dotted: &str) -> FieldPath {
 
 fn bind(request: Request<'_>) -> Result<Vec<u8>, Status> {
     let variables: Vec<FieldPath> = request.path.iter().map(|(name, _)| path(request.message, name)).collect();
-    let values: Vec<Cow<'_, str>> = request.path.iter().map(|(_, value)| Cow::Borrowed(*value)).collect();
+    let values: Vec<&str> = request.path.iter().map(|(_, value)| *value).collect();
     let target = Target {
         message: PLAN.find_type(request.message).unwrap(),
         body: match request.body {
