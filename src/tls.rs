@@ -1,5 +1,6 @@
 //! TLS by rustls with the aws-lc-rs provider: what a client side trusts and shows.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -26,35 +27,47 @@ pub enum TlsError {
     Provider(rustls::Error),
 }
 
+/// A client side.
+#[derive(Clone, Debug)]
+pub struct Client {
+    pub config: Arc<ClientConfig>,
+    /// Tells whether another client trusts and shows the same, whatever files that came from.
+    pub fingerprint: u64,
+}
+
 /// A client that speaks HTTP/2, trusts the authorities in the PEM file `ca` (`None`: the system's), and shows the
 /// certificate chain and key of `identity`.
 ///
 /// # Errors
 /// If a file can't be read or does not hold what it should.
-pub fn client(ca: Option<&Path>, identity: Option<&(PathBuf, PathBuf)>) -> Result<Arc<ClientConfig>, TlsError> {
+pub fn client(ca: Option<&Path>, identity: Option<&(PathBuf, PathBuf)>) -> Result<Client, TlsError> {
+    let mut fingerprint = DefaultHasher::new();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Provider)?
-        .with_root_certificates(authorities(ca)?);
+        .with_root_certificates(authorities(ca, &mut fingerprint)?);
     let mut config = match identity {
         None => builder.with_no_client_auth(),
         Some((certificates, key_path)) => {
             let key = PrivateKeyDer::from_pem_file(key_path)
                 .map_err(|source| TlsError::Key { path: key_path.clone(), source })?;
+            let chain = read_certificates(certificates)?;
+            (&chain, key.secret_der()).hash(&mut fingerprint);
             builder
-                .with_client_auth_cert(read_certificates(certificates)?, key)
+                .with_client_auth_cert(chain, key)
                 .map_err(|source| TlsError::Identity { path: certificates.clone(), source })?
         }
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Client { config: Arc::new(config), fingerprint: fingerprint.finish() })
 }
 
-fn authorities(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
+fn authorities(ca: Option<&Path>, fingerprint: &mut impl Hasher) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     let Some(path) = ca else {
         let system = rustls_native_certs::load_native_certs();
+        system.certs.hash(fingerprint);
         let (added, _) = roots.add_parsable_certificates(system.certs);
         if added == 0 {
             let errors: Vec<_> = system.errors.iter().map(ToString::to_string).collect();
@@ -62,7 +75,9 @@ fn authorities(ca: Option<&Path>) -> Result<RootCertStore, TlsError> {
         }
         return Ok(roots);
     };
-    for certificate in read_certificates(path)? {
+    let certificates = read_certificates(path)?;
+    certificates.hash(fingerprint);
+    for certificate in certificates {
         roots.add(certificate).map_err(|source| TlsError::Authority { path: path.into(), source })?;
     }
     Ok(roots)

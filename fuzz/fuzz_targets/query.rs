@@ -3,7 +3,6 @@
 //! The input is a query and, each behind a line feed, the text of two variables and a JSON body.
 #![no_main]
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
@@ -35,7 +34,7 @@ fuzz_target!(|input: &str| {
     };
     let digits = variable.is_some_and(|text| text.starts_with(|first: char| first.is_ascii_digit()));
     let variables = variable.map_or(&[] as &[FieldPath], |_| &VARIABLES[usize::from(digits)]);
-    let values = [Cow::Borrowed(variable.unwrap_or("")), Cow::Borrowed(variable.unwrap_or(""))];
+    let values = [variable.unwrap_or(""); 2];
     let target = Target {
         message: *EVERYTHING,
         body,

@@ -12,7 +12,7 @@ use crate::schema::Schema;
 use crate::schema::load::SourceSet;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
-use crate::upstream::Upstream;
+use crate::upstream::{self, Upstream};
 
 /// What outlives every reload.
 #[derive(Clone, Debug)]
@@ -52,21 +52,11 @@ pub fn load(
             Schema::default()
         }
     };
-    let mut upstreams = Vec::with_capacity(config.gateway.upstreams.len());
-    for upstream in &config.gateway.upstreams {
-        let kept = previous.iter().flat_map(|gateway| gateway.upstreams()).find(|kept| *kept.config() == *upstream);
-        // One with TLS files is made anew: they may be what has changed.
-        if let Some(kept) = kept.filter(|_| upstream.tls.is_none()) {
-            upstreams.push(kept.clone());
-            continue;
-        }
-        // One more than workers: the control plane calls upstreams too.
-        let resent = environment.metrics.resent_calls.clone();
-        match Upstream::new(upstream.clone(), environment.workers + 1, resent) {
-            Ok(upstream) => upstreams.push(Arc::new(upstream)),
-            Err(error) => problems.push(Problem { place: String::new(), message: error.to_string() }),
-        }
-    }
+    let known = previous.map_or(&[] as &[_], Gateway::upstreams);
+    let upstreams = upstreams(&config.gateway.upstreams, environment, known).unwrap_or_else(|found| {
+        problems.extend(found);
+        Vec::new()
+    });
     let guard = match guard(&config.gateway, environment, previous.map(Gateway::guard)) {
         Ok(guard) => guard,
         Err(found) => {
@@ -87,6 +77,29 @@ pub fn load(
     })
 }
 
+/// Every upstream: the one of `previous` that is made as it is, with its connections, or a new one.
+fn upstreams(
+    configs: &[upstream::Config],
+    environment: &Environment,
+    previous: &[Arc<Upstream>],
+) -> Result<Vec<Arc<Upstream>>, Vec<Problem>> {
+    let mut upstreams = Vec::with_capacity(configs.len());
+    let mut problems = Vec::new();
+    for config in configs {
+        let resent = environment.metrics.resent_calls.clone();
+        // One more than workers: the control plane calls upstreams too. It connects to nothing before its first call,
+        // so that it costs little to make one for the comparison, which its files take part in.
+        match Upstream::new(config.clone(), environment.workers + 1, resent) {
+            Ok(made) => {
+                let kept = previous.iter().find(|kept| kept.is_made_as(&made)).cloned();
+                upstreams.push(kept.unwrap_or_else(|| Arc::new(made)));
+            }
+            Err(error) => problems.push(Problem { place: String::new(), message: error.to_string() }),
+        }
+    }
+    if problems.is_empty() { Ok(upstreams) } else { Err(problems) }
+}
+
 fn schema(config: &Config, reflected: &[SourceSet]) -> Result<Schema, Vec<Problem>> {
     let mut sets = sources::read(config)?;
     sets.extend(reflected.iter().cloned());
@@ -97,3 +110,6 @@ fn schema(config: &Config, reflected: &[SourceSet]) -> Result<Schema, Vec<Proble
         errors.iter().map(|error| Problem { place: String::new(), message: error.to_string() }).collect()
     })
 }
+
+#[cfg(test)]
+mod tests;

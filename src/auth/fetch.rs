@@ -123,7 +123,7 @@ impl Client {
     /// # Errors
     /// If TLS can't be set up.
     pub fn new(ca: Option<&Path>) -> Result<Self, TlsError> {
-        let mut config = (*tls::client(ca, None)?).clone();
+        let mut config = (*tls::client(ca, None)?.config).clone();
         // The connector asks for the protocols that it speaks.
         config.alpn_protocols.clear();
         let mut http = HttpConnector::new();

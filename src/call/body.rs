@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::StatusCode;
 use http_body::{Frame, SizeHint};
 
 use super::downlink::Downlink;
@@ -14,6 +15,12 @@ use crate::status::Status;
 #[derive(Debug, thiserror::Error)]
 #[error("the answer was cut short: {0}")]
 pub struct CutShort(pub Box<dyn Error + Send + Sync>);
+
+/// Whether an answer of this status has content (RFC 9110, 15.3.5, 15.3.6 and 15.4.5).
+#[must_use]
+pub fn has_content(status: StatusCode) -> bool {
+    !matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED)
+}
 
 /// The body of an answer.
 pub enum Body {

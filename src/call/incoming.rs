@@ -15,6 +15,7 @@ use super::progress::Progress;
 use crate::protocol::compression::{self, Codings};
 use crate::protocol::rest::content::{self, Content as ContentType};
 use crate::status::{Blame, Code, Status};
+use crate::transcode::position::Position;
 
 /// The body of a request, as hyper reads it.
 pub type Incoming = hyper::body::Incoming;
@@ -33,7 +34,8 @@ pub struct BodyLimits {
 pub(super) enum Content {
     /// No bytes at all.
     Nothing,
-    Json(Bytes),
+    /// And where it begins in the body.
+    Json(Bytes, Position),
     Form(Bytes),
     Raw {
         content_type: String,
@@ -71,7 +73,7 @@ pub(super) async fn read_whole(
     Ok(match content_type {
         _ if raw => Content::Raw { content_type: raw_type(headers)?, data: bytes },
         ContentType::Form => Content::Form(bytes),
-        ContentType::Json | ContentType::Lines | ContentType::Other => Content::Json(bytes),
+        ContentType::Json | ContentType::Lines | ContentType::Other => Content::Json(bytes, Position::START),
     })
 }
 

@@ -161,11 +161,10 @@ impl ResponseHead {
         let mut response = Response::new(body);
         *response.status_mut() = status;
         *response.headers_mut() = self.headers;
-        // 204 and 304 have no content (RFC 9110, 15.3.5 and 15.4.5).
-        if matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED) {
-            *response.body_mut() = Body::Empty;
-        } else {
+        if body::has_content(status) {
             response.headers_mut().insert(http::header::CONTENT_TYPE, content_type);
+        } else {
+            *response.body_mut() = Body::Empty;
         }
         response
     }

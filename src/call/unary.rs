@@ -1,7 +1,5 @@
 //! One message to the upstream, one message back.
 
-use std::borrow::Cow;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response};
 use smallvec::SmallVec;
@@ -18,6 +16,7 @@ use crate::protocol::rest::content;
 use crate::route::captures::Captures;
 use crate::status::Status;
 use crate::transcode::bind::Parts;
+use crate::transcode::position::Position;
 use crate::upstream::{Answer, Answered};
 
 /// `application/json`
@@ -48,13 +47,13 @@ pub(super) fn bind(
     query: Option<&str>,
     content: &Content,
 ) -> Result<Bytes, Status> {
-    let (json, form) = match content {
-        Content::Json(json) => (Some(&**json), None),
-        Content::Form(form) => (None, Some(&**form)),
-        Content::Nothing | Content::Raw { .. } => (None, None),
+    let (json, position, form) = match content {
+        Content::Json(json, position) => (Some(&**json), *position, None),
+        Content::Form(form) => (None, Position::START, Some(&**form)),
+        Content::Nothing | Content::Raw { .. } => (None, Position::START, None),
     };
-    let variables: SmallVec<[Cow<'_, str>; 4]> = captures.iter().map(Cow::Borrowed).collect();
-    let parts = Parts { variables: &variables, query, form, json };
+    let variables: SmallVec<[&str; 4]> = captures.iter().collect();
+    let parts = Parts { variables: &variables, query, form, json, position };
     let mut out = frame_buffer(json.or(form).map_or(64, <[u8]>::len));
     scratch::with(|scratch| scratch.decoder.bind(&endpoint.plan, &endpoint.target(), &parts, &mut out))?;
     if let Content::Raw { content_type, data } = content {

@@ -27,7 +27,8 @@ use crate::protocol::rest::content::{self, Content as ContentType};
 use crate::protocol::rest::split::Splitter;
 use crate::route::captures::Captures;
 use crate::status::Status;
-use crate::upstream::stream_failure;
+use crate::transcode::position::Position;
+use crate::upstream::{Answered, Call, CallHead, Failure};
 
 /// The sending of a request's messages, to be polled along with the answer.
 pub(super) type Uplink = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
@@ -35,18 +36,19 @@ pub(super) type Uplink = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>
 /// Raw bytes go on in messages of at most this size.
 const MAX_RAW_CHUNK_BYTES: usize = 256 << 10;
 
+/// How much of the messages is held for sending them again; a call that has sent more is sent once.
+const MAX_HELD_BYTES: usize = 64 << 10;
+
 /// Serves a method with a stream of request messages and one answer.
 pub(super) async fn answer_once(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Result<Response<Body>, Status> {
     let first = First::of(&request);
-    let mut source = Source::new(endpoint, request.headers, request.body, (request.limits, request.progress.clone()))?;
-    source.gate = request.gate;
+    let source = Source::new(endpoint, request.headers, request.body, (request.limits, request.progress.clone()))?;
+    let mut messages = Messages::new(endpoint, source, first, request.gate);
     // The upstream is not called before the first message is known to be good.
-    let opening = Opening::Bound(source.first(endpoint, first).await?);
+    messages.read().await?;
     let head = || call_head(endpoint, request.metadata, request.deadline);
     request.progress.begin_upstream();
-    let (stream, answer) = endpoint.upstream.open(request.worker, head).await?.split();
-    let mut uplink = Some(send_all(endpoint.clone(), source, opening, Unfinished::new(stream)).boxed());
-    let (response, answer) = alongside(&mut uplink, answer).await?;
+    let ((response, answer), mut uplink) = exchange(request.worker, head, messages).await?;
     alongside(&mut uplink, unary::finish(endpoint, &response, answer, request.progress)).await
 }
 
@@ -54,30 +56,50 @@ pub(super) async fn answer_once(endpoint: &Arc<Endpoint>, request: Request<'_>) 
 pub(super) async fn answer_stream(endpoint: &Arc<Endpoint>, request: Request<'_>) -> Result<Response<Body>, Status> {
     let format = StreamType::negotiate(request.headers, endpoint.settings.stream);
     let first = First::of(&request);
-    let mut source = Source::new(endpoint, request.headers, request.body, (request.limits, request.progress.clone()))?;
-    source.gate = request.gate;
+    let source = Source::new(endpoint, request.headers, request.body, (request.limits, request.progress.clone()))?;
     if endpoint.binds_without_body {
         unary::bind(endpoint, request.captures, request.query, &Content::Nothing)?;
     }
     // The upstream may speak first, so it is called before the client has sent anything, unless what the client sends
     // decides whether it may call at all.
-    let opening = match source.gate {
-        None => Opening::Unread(Box::new(first)),
-        Some(_) => Opening::Bound(source.first(endpoint, first).await?),
-    };
+    let is_gated = request.gate.is_some();
+    let mut messages = Messages::new(endpoint, source, first, request.gate);
+    if is_gated {
+        messages.read().await?;
+    }
     let head = || call_head(endpoint, request.metadata, request.deadline);
     request.progress.begin_upstream();
-    let (stream, answer) = endpoint.upstream.open(request.worker, head).await?.split();
-    let mut uplink = Some(send_all(endpoint.clone(), source, opening, Unfinished::new(stream)).boxed());
-    let (response, answer) = alongside(&mut uplink, answer).await?;
+    let ((response, answer), uplink) = exchange(request.worker, head, messages).await?;
     let deadline = request.deadline;
     downlink::respond(Stream { endpoint, response, answer, format, uplink, deadline }).await
 }
 
+/// Begins the call and sends messages until the head of the answer is there; what is left to send is sent beside what
+/// follows. A call that the upstream did not begin is sent again once, while all that was sent of it is held.
+async fn exchange(
+    worker: usize,
+    head: impl Fn() -> Result<CallHead, Status>,
+    mut messages: Messages,
+) -> Result<(Answered, Option<Uplink>), Status> {
+    let upstream = &messages.endpoint.clone().upstream;
+    let mut answer = messages.begin(upstream.open(worker, &head).await?);
+    let mut answered = alongside(&mut Some(pin!(messages.send())), answer).await;
+    if answered.as_ref().is_err_and(|failure| failure.is_unprocessed) && messages.rewind() {
+        answer = messages.begin(upstream.open_again(worker, &head).await?);
+        answered = alongside(&mut Some(pin!(messages.send())), answer).await;
+    }
+    let answered = answered.map_err(|failure| failure.status)?;
+    messages.held = None;
+    Ok((answered, Some(async move { messages.send().await }.boxed())))
+}
+
 /// Goes on sending, until there is nothing more to send.
-pub(super) fn poll(uplink: &mut Option<Uplink>, context: &mut Context<'_>) -> Result<(), Status> {
+pub(super) fn poll<F>(uplink: &mut Option<F>, context: &mut Context<'_>) -> Result<(), Status>
+where
+    F: Future<Output = Result<(), Status>> + Unpin,
+{
     let Some(sending) = uplink else { return Ok(()) };
-    match sending.as_mut().poll(context) {
+    match Pin::new(sending).poll(context) {
         Poll::Pending => Ok(()),
         Poll::Ready(sent) => {
             *uplink = None;
@@ -87,10 +109,11 @@ pub(super) fn poll(uplink: &mut Option<Uplink>, context: &mut Context<'_>) -> Re
 }
 
 /// Waits for `answer` while the request is being sent; a failure of the sending is the call's.
-async fn alongside<T>(
-    uplink: &mut Option<Uplink>,
-    answer: impl Future<Output = Result<T, Status>>,
-) -> Result<T, Status> {
+async fn alongside<T, E, F>(uplink: &mut Option<F>, answer: impl Future<Output = Result<T, E>>) -> Result<T, E>
+where
+    E: From<Status>,
+    F: Future<Output = Result<(), Status>> + Unpin,
+{
     let mut answer = pin!(answer);
     std::future::poll_fn(|context| {
         if let Poll::Ready(answered) = answer.as_mut().poll(context) {
@@ -98,7 +121,7 @@ async fn alongside<T>(
         }
         match poll(uplink, context) {
             Ok(()) => Poll::Pending,
-            Err(status) => Poll::Ready(Err(status)),
+            Err(status) => Poll::Ready(Err(status.into())),
         }
     })
     .await
@@ -114,26 +137,103 @@ impl First {
     fn of(request: &Request<'_>) -> Self {
         Self { captures: Captures::clone(request.captures), query: request.query.map(ToOwned::to_owned) }
     }
+
+    /// The first message, with path and parameters; those alone are one, if there are any.
+    fn bind(&self, endpoint: &Endpoint, content: Option<Content>) -> Result<Option<Bytes>, Status> {
+        let content = match content {
+            Some(content) => content,
+            None if self.captures.is_empty() && self.query.is_none() => return Ok(None),
+            None => Content::Nothing,
+        };
+        unary::bind(endpoint, &self.captures, self.query.as_deref(), &content).map(Some)
+    }
 }
 
-/// The first message.
-enum Opening {
-    /// Read and framed; `None` if there is none.
-    Bound(Option<Bytes>),
-    /// Still to come.
-    Unread(Box<First>),
-}
-
-/// Sends every message, then the end.
-async fn send_all(
+/// A call's messages on their way. Reading and sending go on where they were if they are dropped and begun anew.
+struct Messages {
     endpoint: Arc<Endpoint>,
-    mut source: Source,
-    opening: Opening,
-    mut stream: Unfinished,
-) -> Result<(), Status> {
-    send_messages(&endpoint, &mut source, opening, &mut stream).await?;
-    stream.end();
-    Ok(())
+    source: Source,
+    /// `None` once the first message is read.
+    first: Option<First>,
+    /// Asked about each message.
+    gate: Option<Gate>,
+    /// What was read and is not let through yet.
+    asking: Option<Bytes>,
+    /// What was let through and is not sent.
+    unsent: Bytes,
+    /// All that was read, as long as it is at most [`MAX_HELD_BYTES`] and may be sent again.
+    held: Option<BytesMut>,
+    is_over: bool,
+    stream: Unfinished,
+}
+
+impl Messages {
+    fn new(endpoint: &Arc<Endpoint>, source: Source, first: First, gate: Option<Gate>) -> Self {
+        Self {
+            endpoint: endpoint.clone(),
+            source,
+            first: Some(first),
+            gate,
+            asking: None,
+            unsent: Bytes::new(),
+            held: Some(BytesMut::new()),
+            is_over: false,
+            stream: Unfinished(None),
+        }
+    }
+
+    /// Reads the next message, or that there is none.
+    async fn read(&mut self) -> Result<(), Status> {
+        if self.asking.is_none() {
+            let content = self.source.next().await?;
+            let first = self.first.take();
+            let (is_first, framed) = match first {
+                Some(first) => (true, first.bind(&self.endpoint, content)?),
+                None => (false, content.map(|content| bind_next(&self.endpoint, &content)).transpose()?),
+            };
+            self.is_over = framed.is_none();
+            // Who may not call may not call without a message either.
+            self.asking = framed.or_else(|| is_first.then(Bytes::new));
+        }
+        let Some(asking) = self.asking.clone() else { return Ok(()) };
+        let framed = admitted(self.gate.as_ref(), asking).await?;
+        self.asking = None;
+        if self.is_over {
+            return Ok(());
+        }
+        if self.held.as_ref().is_some_and(|held| held.len() + framed.len() > MAX_HELD_BYTES) {
+            self.held = None;
+        }
+        if let Some(held) = &mut self.held {
+            held.extend_from_slice(&framed);
+        }
+        self.unsent = framed;
+        Ok(())
+    }
+
+    /// Sends on this call from now on.
+    fn begin(&mut self, call: Call) -> impl Future<Output = Result<Answered, Failure>> + Send + use<> {
+        let (stream, answer) = call.split();
+        self.stream = Unfinished(Some(stream));
+        answer
+    }
+
+    /// Sends every message, then the end.
+    async fn send(&mut self) -> Result<(), Status> {
+        while self.stream.send(&mut self.unsent).await {
+            if self.is_over {
+                self.stream.end();
+                break;
+            }
+            self.read().await?;
+        }
+        Ok(())
+    }
+
+    /// Goes back to the first message; false if not all that was sent is held.
+    fn rewind(&mut self) -> bool {
+        self.held.take().map(|held| self.unsent = held.freeze()).is_some()
+    }
 }
 
 /// The request's stream. Unless it is ended it is reset, with a reason that no server takes for an end: some take
@@ -141,35 +241,27 @@ async fn send_all(
 struct Unfinished(Option<SendStream<Bytes>>);
 
 impl Unfinished {
-    fn new(stream: SendStream<Bytes>) -> Self {
-        Self(Some(stream))
-    }
-
-    fn end(mut self) {
+    fn end(&mut self) {
         if let Some(mut stream) = self.0.take() {
             // Fails only if the upstream has ended the call: its answer says why.
             drop(stream.send_data(Bytes::new(), true));
         }
     }
 
-    /// Sends one framed message as the upstream makes room; false if the upstream wants no more.
-    async fn send(&mut self, mut framed: Bytes) -> Result<bool, Status> {
-        let Some(stream) = &mut self.0 else { return Ok(false) };
-        while !framed.is_empty() {
-            stream.reserve_capacity(framed.len());
-            let capacity = std::future::poll_fn(|context| stream.poll_capacity(context)).await;
-            match capacity {
-                // The upstream ended the call: its answer says why.
-                None | Some(Err(_)) => return Ok(false),
-                Some(Ok(room)) => {
-                    let part = framed.split_to(room.min(framed.len()));
-                    if !part.is_empty() {
-                        stream.send_data(part, false).map_err(stream_failure)?;
-                    }
-                }
+    /// Sends these bytes as the upstream makes room; false if the upstream wants no more: its answer says why.
+    async fn send(&mut self, unsent: &mut Bytes) -> bool {
+        let Some(stream) = &mut self.0 else { return false };
+        while !unsent.is_empty() {
+            stream.reserve_capacity(unsent.len());
+            let Some(Ok(room)) = std::future::poll_fn(|context| stream.poll_capacity(context)).await else {
+                return false;
+            };
+            let part = unsent.split_to(room.min(unsent.len()));
+            if !part.is_empty() && stream.send_data(part, false).is_err() {
+                return false;
             }
         }
-        Ok(true)
+        true
     }
 }
 
@@ -181,29 +273,10 @@ impl Drop for Unfinished {
     }
 }
 
-async fn send_messages(
-    endpoint: &Endpoint,
-    source: &mut Source,
-    opening: Opening,
-    stream: &mut Unfinished,
-) -> Result<(), Status> {
-    let first = match opening {
-        Opening::Bound(first) => first,
-        Opening::Unread(first) => source.first(endpoint, *first).await?,
-    };
-    let Some(first) = first else { return Ok(()) };
-    let mut wanted = stream.send(first).await?;
-    while wanted && let Some(content) = source.next().await? {
-        let message = admitted(source.gate.as_ref(), bind_next(endpoint, &content)?).await?;
-        wanted = stream.send(message).await?;
-    }
-    Ok(())
-}
-
 /// A message after the first: nothing is woven into it.
 fn bind_next(endpoint: &Endpoint, content: &Content) -> Result<Bytes, Status> {
     match content {
-        Content::Json(_) | Content::Form(_) | Content::Nothing => {
+        Content::Json(..) | Content::Form(_) | Content::Nothing => {
             unary::bind(endpoint, &Captures::new(), None, content)
         }
         Content::Raw { content_type, data } => {
@@ -222,19 +295,20 @@ struct Source {
     /// `None` for a body that is as it is.
     decoder: Option<BodyDecoder>,
     form: SourceForm,
-    gate: Option<Gate>,
     ended: bool,
+    /// When the message that is being read must be there.
+    until: Option<Instant>,
 }
 
 enum SourceForm {
     /// The binding has no body.
     Nothing,
-    /// JSON, of which the first byte tells whether it is an array.
-    Json,
+    /// JSON, of which the first byte tells whether it is an array; so far there was none.
+    Json(Position),
     /// NDJSON or a JSON array.
     Messages(Splitter),
     /// One JSON message, over as many lines as it likes.
-    Single(BytesMut),
+    Single(BytesMut, Position),
     /// HttpBody: the content type goes with the first chunk.
     Raw { content_type: String, waiting: Bytes },
 }
@@ -253,34 +327,25 @@ impl Source {
             }
             RequestForm::Json => match ContentType::of(headers) {
                 ContentType::Lines => SourceForm::Messages(Splitter::lines(limits.max_bytes)),
-                ContentType::Json => SourceForm::Json,
+                ContentType::Json => SourceForm::Json(Position::START),
                 ContentType::Form | ContentType::Other => return Err(content::unsupported(headers)),
             },
         };
         let codings = Codings::of(headers)?;
         let decoder = (!codings.is_identity()).then(|| BodyDecoder::new(&codings));
-        Ok(Self { ended: body.is_end_stream(), body, limits, progress, decoder, form, gate: None })
-    }
-
-    /// The first message, with path and parameters; those alone are one, if there are any.
-    async fn first(&mut self, endpoint: &Endpoint, first: First) -> Result<Option<Bytes>, Status> {
-        let First { captures, query } = first;
-        let content = match self.next().await? {
-            Some(content) => content,
-            None if captures.is_empty() && query.is_none() => {
-                // Who may not call may not call without a message either.
-                admitted(self.gate.as_ref(), Bytes::new()).await?;
-                return Ok(None);
-            }
-            None => Content::Nothing,
-        };
-        let message = unary::bind(endpoint, &captures, query.as_deref(), &content)?;
-        admitted(self.gate.as_ref(), message).await.map(Some)
+        Ok(Self { ended: body.is_end_stream(), body, limits, progress, decoder, form, until: None })
     }
 
     /// The next message, if all of it comes in time.
     async fn next(&mut self) -> Result<Option<Content>, Status> {
-        let until = Instant::now() + self.limits.timeout;
+        // Kept, so that reading that is begun anew gets no time anew.
+        let until = *self.until.get_or_insert_with(|| Instant::now() + self.limits.timeout);
+        let content = self.next_until(until).await;
+        self.until = None;
+        content
+    }
+
+    async fn next_until(&mut self, until: Instant) -> Result<Option<Content>, Status> {
         loop {
             if let Some(content) = self.take()? {
                 return Ok(Some(content));
@@ -298,8 +363,8 @@ impl Source {
     /// A message that is whole.
     fn take(&mut self) -> Result<Option<Content>, Status> {
         match &mut self.form {
-            SourceForm::Nothing | SourceForm::Json | SourceForm::Single(_) => Ok(None),
-            SourceForm::Messages(splitter) => Ok(splitter.next()?.map(Content::Json)),
+            SourceForm::Nothing | SourceForm::Json(_) | SourceForm::Single(..) => Ok(None),
+            SourceForm::Messages(splitter) => Ok(splitter.next()?.map(|json| Content::Json(json, splitter.began()))),
             SourceForm::Raw { content_type, waiting } if !waiting.is_empty() => {
                 let data = waiting.split_to(waiting.len().min(MAX_RAW_CHUNK_BYTES));
                 Ok(Some(Content::Raw { content_type: std::mem::take(content_type), data }))
@@ -313,10 +378,12 @@ impl Source {
         match &mut self.form {
             SourceForm::Messages(splitter) => {
                 splitter.end();
-                Ok(splitter.next()?.map(Content::Json))
+                Ok(splitter.next()?.map(|json| Content::Json(json, splitter.began())))
             }
-            SourceForm::Single(json) if !json.is_empty() => Ok(Some(Content::Json(json.split().freeze()))),
-            SourceForm::Single(_) | SourceForm::Nothing | SourceForm::Json | SourceForm::Raw { .. } => Ok(None),
+            SourceForm::Single(json, began) if !json.is_empty() => {
+                Ok(Some(Content::Json(json.split().freeze(), *began)))
+            }
+            SourceForm::Single(..) | SourceForm::Nothing | SourceForm::Json(_) | SourceForm::Raw { .. } => Ok(None),
         }
     }
 
@@ -342,23 +409,23 @@ impl Source {
 
     /// Takes decoded bytes in.
     fn push(&mut self, data: Bytes) -> Result<(), Status> {
-        if let SourceForm::Json = self.form
+        if let SourceForm::Json(began) = self.form
             && let Some(first) = data.iter().find(|byte| !byte.is_ascii_whitespace())
         {
             self.form = match first {
-                b'[' => SourceForm::Messages(Splitter::array(self.limits.max_bytes)),
-                _ => SourceForm::Single(BytesMut::new()),
+                b'[' => SourceForm::Messages(Splitter::array(began, self.limits.max_bytes)),
+                _ => SourceForm::Single(BytesMut::new(), began),
             };
         }
         match &mut self.form {
             SourceForm::Messages(splitter) => splitter.push(data),
-            SourceForm::Single(json) if json.len() + data.len() > self.limits.max_bytes => {
+            SourceForm::Single(json, _) if json.len() + data.len() > self.limits.max_bytes => {
                 return Err(content::too_large(self.limits.max_bytes));
             }
-            SourceForm::Single(json) => json.extend_from_slice(&data),
+            SourceForm::Single(json, _) => json.extend_from_slice(&data),
             SourceForm::Raw { waiting, .. } => *waiting = data,
             // White space before the first message.
-            SourceForm::Json => {}
+            SourceForm::Json(position) => position.advance(&data),
             SourceForm::Nothing if data.is_empty() => {}
             SourceForm::Nothing => return Err(Status::invalid_argument("body", "this method takes no body")),
         }

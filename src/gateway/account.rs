@@ -25,7 +25,8 @@ use crate::telemetry::metrics::{MethodMetrics, Observation};
 pub(super) struct Account {
     gateway: Arc<Gateway>,
     connection: Arc<Connection>,
-    verb: Method,
+    /// `None` for a request without a head.
+    verb: Option<Method>,
     time: SystemTime,
     pub(super) request_id: HeaderValue,
     pub(super) progress: Arc<Progress>,
@@ -51,13 +52,13 @@ impl Account {
     pub(super) fn open(
         gateway: &Arc<Gateway>,
         connection: &Arc<Connection>,
-        verb: &Method,
+        verb: Option<&Method>,
         (request_id, trace): (HeaderValue, Trace),
     ) -> Self {
         Self {
             gateway: gateway.clone(),
             connection: connection.clone(),
-            verb: verb.clone(),
+            verb: verb.cloned(),
             time: SystemTime::now(),
             request_id,
             progress: Arc::default(),
@@ -121,7 +122,7 @@ impl Account {
                 request_id: self.request_id.to_str().unwrap_or_default(),
                 trace_id: self.trace.trace_id,
                 client: &self.connection.client_text,
-                verb: &self.verb,
+                verb: self.verb.as_ref().map_or("", Method::as_str),
                 route: endpoint.map_or("", |endpoint| &endpoint.template),
                 rpc: endpoint.map_or("", |endpoint| endpoint.rpc()),
                 status: http,

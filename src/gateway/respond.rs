@@ -15,7 +15,7 @@ use super::Gateway;
 use super::account::Account;
 pub use super::account::Accounted;
 use super::admit::{Admission, Policy};
-use crate::call::body::Body;
+use crate::call::body::{self, Body};
 use crate::call::endpoint::Endpoint;
 use crate::call::settings::CompressFrom;
 use crate::call::{self, BodyLimits, Incoming};
@@ -67,7 +67,7 @@ pub async fn respond(
     let (head, body) = request.into_parts();
     let request_id = forwarding::request_id(&head.headers, rand::random());
     let trace = trace(&head.headers);
-    let mut account = Account::open(&gateway, &connection, &head.method, (request_id, trace));
+    let mut account = Account::open(&gateway, &connection, Some(&head.method), (request_id, trace));
     let served = serve(&gateway, &connection, &mut account, (&head, body)).await;
     let (mut response, failure) = match served.outcome {
         Ok(response) => (response, None),
@@ -92,6 +92,18 @@ pub async fn respond(
     let (head, body) = response.into_parts();
     let body = account.follow(head.status, body, failure.as_ref());
     Response::from_parts(head, body)
+}
+
+/// Answers a request whose head can't be read, or does not come.
+#[must_use]
+pub fn refuse(gateway: &Arc<Gateway>, connection: &Arc<Connection>, status: &Status) -> Response<Accounted> {
+    let request_id = forwarding::request_id(&HeaderMap::new(), rand::random());
+    let trace = trace(&HeaderMap::new());
+    let account = Account::open(gateway, connection, None, (request_id, trace));
+    let mut response = failure(gateway, None, status);
+    response.headers_mut().insert(X_REQUEST_ID, account.request_id.clone());
+    let http = response.status();
+    response.map(|body| account.follow(http, body, Some(status)))
 }
 
 /// What came of a request, and the endpoint whose settings say how a failure looks.
@@ -164,14 +176,13 @@ fn preflight(gateway: &Gateway, head: &Parts) -> Option<Response<Body>> {
 
 /// What no request may have, whichever its endpoint.
 fn check_head(head: &Parts, connection: &Connection) -> Result<(), Status> {
-    let too_large = |message, http| Err(Status::new(Code::ResourceExhausted, Blame::Client, message).with_http(http));
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET_BYTES {
-        return too_large("the request target is too long", StatusCode::URI_TOO_LONG);
+        return Err(target_too_long());
     }
     let size: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
     if size > connection.max_header_bytes {
-        return too_large("the request's headers are too large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+        return Err(headers_too_large());
     }
     if head.version != Version::HTTP_11 {
         return Ok(());
@@ -184,6 +195,20 @@ fn check_head(head: &Parts, connection: &Connection) -> Result<(), Status> {
         (None, _) => Err(Status::invalid_argument("host", "it is missing")),
         (Some(_), Some(_)) => Err(Status::invalid_argument("host", "it is there more than once")),
     }
+}
+
+/// 414
+#[must_use]
+pub fn target_too_long() -> Status {
+    Status::new(Code::ResourceExhausted, Blame::Client, "the request target is too long")
+        .with_http(StatusCode::URI_TOO_LONG)
+}
+
+/// 431
+#[must_use]
+pub fn headers_too_large() -> Status {
+    Status::new(Code::ResourceExhausted, Blame::Client, "the request's headers are too large")
+        .with_http(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
 }
 
 /// Whether it is a host, with a port or without. Most are of these characters alone; the rest is parsed.
@@ -309,7 +334,7 @@ fn compress(endpoint: Option<&Endpoint>, head: &Parts, response: &mut Response<B
 
 /// HEAD: what GET would answer, without the body (RFC 9110, 9.3.2).
 fn drop_body(response: &mut Response<Body>) {
-    let has_content = !matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let has_content = body::has_content(response.status());
     if let Some(length) = response.body().known_len().filter(|_| has_content) {
         response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(length));
     }

@@ -11,7 +11,7 @@ use super::fields::{FieldSource, Role};
 use super::messages::{MessageBuilder, MessageDraft};
 use super::sources::{self, shorten};
 use super::symbols::Entity;
-use super::{Enum, EnumId, EnumValue, Message, MessageId, Method, MethodId, Schema, well_known};
+use super::{Enum, EnumValue, Message, MessageId, Method, MethodId, Schema, well_known};
 
 const IDEMPOTENCY_NO_SIDE_EFFECTS: i32 = 1;
 const IDEMPOTENCY_IDEMPOTENT: i32 = 2;
@@ -67,7 +67,6 @@ impl<'a> Resolver<'a, '_> {
         let methods: Vec<Method> = own.filter_map(|declaration| self.method(declaration)).collect();
         Schema {
             message_names: names(messages.iter().map(|message| &message.full_name), MessageId),
-            enum_names: names(enums.iter().map(|enumeration| &enumeration.full_name), EnumId),
             method_names: names(methods.iter().map(|method| &method.full_name), MethodId),
             messages,
             enums,

@@ -82,7 +82,6 @@ pub struct Schema {
     enums: Vec<Enum>,
     methods: Vec<Method>,
     message_names: HashMap<Box<str>, MessageId>,
-    enum_names: HashMap<Box<str>, EnumId>,
     method_names: HashMap<Box<str>, MethodId>,
 }
 
@@ -300,12 +299,6 @@ impl Schema {
     #[must_use]
     pub fn find_message(&self, full_name: &str) -> Option<MessageId> {
         self.message_names.get(full_name).copied()
-    }
-
-    /// The enum type of this full name, without a leading dot.
-    #[must_use]
-    pub fn find_enum(&self, full_name: &str) -> Option<EnumId> {
-        self.enum_names.get(full_name).copied()
     }
 
     /// The method of this full name, `package.Service.Method`.

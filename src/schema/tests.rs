@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::load::SourceSet;
-use super::{Kind, Presence, Schema, Shape, WellKnown};
+use super::{Enum, Kind, Presence, Schema, Shape, WellKnown};
 
 /// The set of a fixture.
 pub(crate) fn fixture(name: &str) -> SourceSet {
@@ -175,6 +175,10 @@ fn edition_2024_has_the_defaults_of_2023() {
     }
 }
 
+fn enumeration<'s>(schema: &'s Schema, name: &str) -> &'s Enum {
+    schema.enums().iter().find(|enumeration| &*enumeration.full_name == name).unwrap()
+}
+
 #[test]
 fn enums_are_closed_by_their_own_features() {
     let schema = load(&["library", "legacy", "edition_2023", "edition_2023_file"]);
@@ -186,9 +190,9 @@ fn enums_are_closed_by_their_own_features() {
         ("fixtures.edition_2023_file.Closed", true),
         ("fixtures.edition_2023_file.Outer.Opened", false),
     ] {
-        assert_eq!(schema.enumeration(schema.find_enum(name).unwrap()).closed, closed, "{name}");
+        assert_eq!(enumeration(&schema, name).closed, closed, "{name}");
     }
-    let genre = schema.enumeration(schema.find_enum("fixtures.library.Genre").unwrap());
+    let genre = enumeration(&schema, "fixtures.library.Genre");
     let values: Vec<(&str, i32)> = genre.values.iter().map(|value| (&*value.name, value.number)).collect();
     assert_eq!(values, [("GENRE_UNSPECIFIED", 0), ("FICTION", 1), ("NOVEL", 1), ("NEGATIVE", -7)]);
 }
@@ -250,7 +254,7 @@ fn well_known_messages_are_flagged() {
     ] {
         assert_eq!(schema.message(schema.find_message(name).unwrap()).well_known, expected, "{name}");
     }
-    assert!(schema.enumeration(schema.find_enum("google.protobuf.NullValue").unwrap()).null_value);
+    assert!(enumeration(&schema, "google.protobuf.NullValue").null_value);
 }
 
 #[test]

@@ -2,12 +2,22 @@
 //!
 //! One timer a connection, not one a request: a request only notes where it is, and the timer looks now and then.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use http::Version;
 use tokio::time::Instant;
 
 use super::config::Limits;
+
+/// Which time of a connection is up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Expiry {
+    /// It did nothing.
+    Idle,
+    /// The head of a request did not come to its end.
+    Head,
+}
 
 /// A connection's state, shared by its socket, its requests and its timer.
 #[derive(Debug)]
@@ -19,6 +29,8 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     /// When the head that is being read began, in milliseconds since `start` and plus one; 0 while none is.
     head_since: AtomicU64,
+    /// Whether the end of the connection is the end of an answer.
+    ends_answer: AtomicBool,
 }
 
 impl Activity {
@@ -28,6 +40,7 @@ impl Activity {
             requests: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            ends_answer: AtomicBool::new(false),
         }
     }
 
@@ -52,9 +65,17 @@ impl Activity {
     }
 
     /// A whole head came.
-    pub(super) fn begin_request(&self) {
+    pub(super) fn begin_request(&self, version: Version) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.head_since.store(0, Ordering::Relaxed);
+        if version < Version::HTTP_11 {
+            self.ends_answer.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a client may take the end of the connection for the end of an answer, as HTTP/1.0 has it.
+    pub(super) fn ends_answer(&self) -> bool {
+        self.ends_answer.load(Ordering::Relaxed)
     }
 
     /// An answer is over.
@@ -65,27 +86,29 @@ impl Activity {
     }
 
     /// Waits until the connection has been idle, or its head unfinished, for too long.
-    pub(super) async fn expired(&self, limits: &Limits) {
+    pub(super) async fn expired(&self, limits: &Limits) -> Expiry {
         // Whatever begins after a look is seen by the next, before its own time is up.
         let pause = limits.idle.min(limits.header_timeout);
         loop {
             let expiry = self.expiry(limits);
-            if expiry.is_some_and(|expiry| expiry <= Instant::now()) {
-                return;
+            if let Some((until, expiry)) = expiry
+                && until <= Instant::now()
+            {
+                return expiry;
             }
             let look = Instant::now() + pause;
-            tokio::time::sleep_until(expiry.map_or(look, |expiry| expiry.min(look))).await;
+            tokio::time::sleep_until(expiry.map_or(look, |(until, _)| until.min(look))).await;
         }
     }
 
     /// When it is to be closed as it stands now; `None` while requests are served.
-    fn expiry(&self, limits: &Limits) -> Option<Instant> {
+    fn expiry(&self, limits: &Limits) -> Option<(Instant, Expiry)> {
         if self.requests.load(Ordering::Relaxed) > 0 {
             return None;
         }
         Some(match self.head_since.load(Ordering::Relaxed) {
-            0 => self.at(self.idle_since.load(Ordering::Relaxed)) + limits.idle,
-            since => self.at(since - 1) + limits.header_timeout,
+            0 => (self.at(self.idle_since.load(Ordering::Relaxed)) + limits.idle, Expiry::Idle),
+            since => (self.at(since - 1) + limits.header_timeout, Expiry::Head),
         })
     }
 
@@ -102,7 +125,8 @@ impl Activity {
 mod tests {
     //! Time is paused: nothing here waits.
 
-    use super::{Activity, Limits};
+    use super::{Activity, Expiry, Limits};
+    use http::Version;
     use std::time::Duration;
     use tokio::time::{Instant, advance};
 
@@ -113,7 +137,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_idle_connection_expires_after_idle() {
         let start = Instant::now();
-        Activity::new().expired(&limits()).await;
+        assert_eq!(Activity::new().expired(&limits()).await, Expiry::Idle);
         assert_eq!(start.elapsed().as_secs(), 120);
     }
 
@@ -125,7 +149,7 @@ mod tests {
         let begun = Instant::now();
         advance(Duration::from_secs(5)).await;
         activity.received();
-        activity.expired(&limits()).await;
+        assert_eq!(activity.expired(&limits()).await, Expiry::Head);
         assert_eq!(begun.elapsed().as_secs(), 10);
     }
 
@@ -133,7 +157,7 @@ mod tests {
     async fn a_request_keeps_its_connection() {
         let activity = Activity::new();
         activity.received();
-        activity.begin_request();
+        activity.begin_request(Version::HTTP_11);
         let late = tokio::time::timeout(Duration::from_secs(1000), activity.expired(&limits())).await;
         assert!(late.is_err());
         activity.end_request();

@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::ops::RangeInclusive;
+use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,10 +21,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
-use super::activity::Activity;
+use super::activity::{Activity, Expiry};
 use super::config::Limits;
 use super::drain::{Drain, Phase};
 use super::listener::{Accepted, Accepting, Terms};
+use super::refusal;
 use super::socket::{Socket, Version};
 use crate::call::BodyLimits;
 use crate::call::body::CutShort;
@@ -34,10 +37,11 @@ use crate::protocol::forwarding::Scheme;
 const MAX_BUFFER_BYTES: usize = 64 << 10;
 
 /// How much an HTTP/2 client may send of one body before it is read.
-const STREAM_WINDOW: u32 = 256 << 10;
+const STREAM_WINDOW: u32 = 64 << 10;
 
-/// How much an HTTP/2 client may send on one connection before it is read.
-const CONNECTION_WINDOW: u32 = 1 << 20;
+/// How much an HTTP/2 client may send on one connection before it is read: a full window for as many streams as it may
+/// open, so that bodies that are not read hold up no other, within these bounds.
+const CONNECTION_WINDOW: RangeInclusive<u32> = (1 << 20)..=(8 << 20);
 
 /// How much of one answer may wait for an HTTP/2 client.
 const MAX_SEND_BUFFER_BYTES: usize = 128 << 10;
@@ -175,14 +179,14 @@ struct Serving {
 impl Serving {
     async fn run<T>(mut self, stream: T)
     where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
     {
         let activity = self.activity.clone();
         let mut drain = self.drain.clone();
         let begun = tokio::select! {
             biased;
             begun = Socket::begin(stream, activity.clone()) => begun,
-            () = activity.expired(&self.limits) => return,
+            _ = activity.expired(&self.limits) => return,
             () = drained_for(&mut drain, FIRST_BYTE_IN_DRAIN) => return,
         };
         // A client that leaves, or fails, before it asked for anything is nobody's concern.
@@ -195,16 +199,37 @@ impl Serving {
 
     async fn run_http1<T>(&mut self, io: TokioIo<Socket<T>>)
     where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        T: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
     {
         let serve = self.serve();
-        let connection = http1::Builder::new()
+        let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
             .max_header_size(self.head_bytes())
             .max_buf_size(MAX_BUFFER_BYTES.max(self.head_bytes()))
             .serve_connection(io, service_fn(|request| serve.request(request)));
-        self.drive(connection, |connection| connection.graceful_shutdown()).await;
+        let over = self.drive(Pin::new(&mut connection), |connection| connection.graceful_shutdown()).await;
+        let socket = connection.into_parts().io.into_inner();
+        let is_cut = match &over {
+            Over::Ended(ended) => ended.is_err(),
+            Over::Expired(_) => socket.is_behind(),
+            Over::Cut => true,
+        };
+        let status = match over {
+            Over::Ended(Err(error)) => socket.refusal().map(|http| refusal::unreadable(http, &error)),
+            Over::Expired(Expiry::Head) if !socket.is_behind() => Some(refusal::too_slow()),
+            Over::Ended(Ok(())) | Over::Expired(_) | Over::Cut => None,
+        };
+        if let Some(status) = status {
+            let response = respond::refuse(&self.current.load_full(), &self.connection, &status);
+            let last = refusal::print(response).await;
+            tokio::select! {
+                () = socket.say_last(&last) => {}
+                () = self.drain.reached(Phase::Cut) => {}
+            }
+        } else if is_cut && self.activity.ends_answer() {
+            socket.reset();
+        }
     }
 
     async fn run_http2<T>(&mut self, io: TokioIo<Socket<T>>)
@@ -217,14 +242,14 @@ impl Serving {
             .max_concurrent_streams(self.limits.streams)
             .max_header_list_size(u32::try_from(self.head_bytes()).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
+            .initial_connection_window_size(connection_window(self.limits.streams))
             .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
             .max_local_error_reset_streams(MAX_ERROR_RESETS)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIMEOUT)
             .serve_connection(io, service_fn(|request| serve.request(request)));
-        self.drive(connection, |connection| connection.graceful_shutdown()).await;
+        self.drive(pin!(connection), |connection| connection.graceful_shutdown()).await;
     }
 
     /// The largest head that is read at all. It is larger than what is served, so that what is a little too large is
@@ -239,32 +264,43 @@ impl Serving {
     }
 
     /// Drives a connection to its end: its own, its time's, or the process'.
-    async fn drive<C, E>(&mut self, connection: C, shut_down: impl Fn(Pin<&mut C>))
+    async fn drive<C, E>(&mut self, mut connection: Pin<&mut C>, shut_down: impl Fn(Pin<&mut C>)) -> Over<E>
     where
         C: Future<Output = Result<(), E>>,
         E: std::fmt::Display,
     {
-        let mut connection = pin!(connection);
         let mut cut = self.drain.clone();
         let mut draining = false;
         loop {
             tokio::select! {
                 biased;
                 ended = connection.as_mut() => {
-                    if let Err(error) = ended {
+                    if let Err(error) = &ended {
                         tracing::debug!(%error, "a client's connection broke");
                     }
-                    return;
+                    return Over::Ended(ended);
                 }
-                () = self.activity.expired(&self.limits) => return,
+                expiry = self.activity.expired(&self.limits) => return Over::Expired(expiry),
                 () = self.drain.reached(Phase::Draining), if !draining => {
                     draining = true;
                     shut_down(connection.as_mut());
                 }
-                () = cut.reached(Phase::Cut), if draining => return,
+                () = cut.reached(Phase::Cut), if draining => return Over::Cut,
             }
         }
     }
+}
+
+fn connection_window(streams: u32) -> u32 {
+    streams.saturating_mul(STREAM_WINDOW).clamp(*CONNECTION_WINDOW.start(), *CONNECTION_WINDOW.end())
+}
+
+/// How the driving of a connection came to its end.
+enum Over<E> {
+    Ended(Result<(), E>),
+    Expired(Expiry),
+    /// The process ends.
+    Cut,
 }
 
 /// Serves the requests of a connection.
@@ -280,7 +316,7 @@ impl Serve {
         &self,
         request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Served>, Infallible>> + Send + use<> {
-        self.activity.begin_request();
+        self.activity.begin_request(request.version());
         let ending = Ending(self.activity.clone());
         let responding = respond::respond(self.current.load_full(), self.connection.clone(), request);
         async move { Ok(responding.await.map(|body| Served { body, _ending: ending })) }

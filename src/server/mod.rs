@@ -8,6 +8,7 @@ pub mod config;
 pub mod drain;
 mod http;
 mod listener;
+mod refusal;
 mod socket;
 
 pub use self::config::Config;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, SystemTime};
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use crate::calendar;
 use crate::status::Code;
@@ -43,7 +43,8 @@ pub struct Record<'a> {
     pub trace_id: u128,
     /// The client's address, as text: it is printed once a connection.
     pub client: &'a str,
-    pub verb: &'a Method,
+    /// Empty where the head of the request could not be read.
+    pub verb: &'a str,
     /// The path template of the route; never the raw path or query. Empty where no route matched.
     pub route: &'a str,
     /// `package.Service/Method`. Empty where no route matched.
@@ -189,7 +190,7 @@ impl Record<'_> {
         out.extend_from_slice(b"\",\"client\":\"");
         print_escaped(self.client, out);
         out.extend_from_slice(b"\",\"method\":\"");
-        print_escaped(self.verb.as_str(), out);
+        print_escaped(self.verb, out);
         out.extend_from_slice(b"\",\"route\":\"");
         print_escaped(self.route, out);
         out.extend_from_slice(b"\",\"rpc\":\"");
@@ -232,7 +233,8 @@ impl Record<'_> {
         print_time(self.time, out);
         let (status, code, us) = (self.status.as_u16(), self.code.name(), micros(self.duration));
         // Writing to a Vec can't fail.
-        let _ = write!(out, " {} {status} {code} {us}us {} ", self.client, self.verb);
+        let verb = if self.verb.is_empty() { "-" } else { self.verb };
+        let _ = write!(out, " {} {status} {code} {us}us {verb} ", self.client);
         print_escaped(if self.route.is_empty() { "-" } else { self.route }, out);
         out.push(b' ');
         print_escaped(if self.rpc.is_empty() { "-" } else { self.rpc }, out);

@@ -10,6 +10,7 @@ use crate::status::Status;
 use super::decode::append_varint;
 use super::json::{Fault, Next, Read, Reader};
 use super::plan::{FieldPlan, MessagePlan, Plan};
+use super::position::Position;
 
 #[cfg(test)]
 mod tests;
@@ -45,7 +46,7 @@ pub(crate) fn append(
     plan: &Plan,
     message: MessageId,
     (body, mask): (FieldIndex, FieldIndex),
-    json: &[u8],
+    (json, position): (&[u8], Position),
     out: &mut Vec<u8>,
 ) -> Result<(), Status> {
     let message = plan.message(message);
@@ -57,7 +58,7 @@ pub(crate) fn append(
         }
         Ok(walk.mask)
     });
-    let paths = walked.map_err(|fault| fault.into_status(json))?;
+    let paths = walked.map_err(|fault| fault.into_status(json, position))?;
     if !paths.is_empty() {
         message.field(mask).tag.append(out);
         append_varint(paths.len() as u64, out);

@@ -9,6 +9,7 @@ pub mod encode;
 pub mod http_body;
 pub mod mask;
 pub mod plan;
+pub mod position;
 
 mod fault;
 mod json;

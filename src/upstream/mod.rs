@@ -1,7 +1,8 @@
 //! An upstream: the gRPC servers behind one name, and the HTTP/2 connections that each worker keeps to them.
 //!
 //! It knows nothing of protobuf or REST: a call is a head, bytes and an answer. A call that the server provably did
-//! not begin (RFC 9113, 6.8 and 8.7: a GOAWAY below it, REFUSED_STREAM) is sent again once, on another connection.
+//! not begin (RFC 9113, 6.8 and 8.7: a GOAWAY below it, REFUSED_STREAM) is sent again once; a stream of messages by
+//! who holds them.
 
 pub mod config;
 mod connection;
@@ -34,6 +35,8 @@ const MAX_ENDED_CONNECTIONS: usize = 32;
 #[derive(Debug)]
 pub struct Upstream {
     config: Config,
+    /// What its TLS files hold.
+    fingerprint: Option<u64>,
     scheme: Scheme,
     pools: Box<[Pool]>,
     /// For `:authority`, by the position of the address.
@@ -68,8 +71,7 @@ pub struct CallHead {
 #[derive(Debug)]
 pub struct Call {
     response: ResponseFuture,
-    /// Where the rest of the request goes.
-    pub request: SendStream<Bytes>,
+    request: SendStream<Bytes>,
     guard: Guard,
 }
 
@@ -82,6 +84,26 @@ pub struct Answer {
 
 /// The head of an answer, and its body.
 pub type Answered = (Response<()>, Answer);
+
+/// Why no head of an answer came.
+#[derive(Debug)]
+pub struct Failure {
+    pub status: Status,
+    /// The server said that it did not begin the call, which may be sent again.
+    pub is_unprocessed: bool,
+}
+
+impl From<h2::Error> for Failure {
+    fn from(error: h2::Error) -> Self {
+        Self { is_unprocessed: is_unprocessed(&error), status: stream_failure(error) }
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        Self { status, is_unprocessed: false }
+    }
+}
 
 /// Counts a call while it lasts.
 #[derive(Debug)]
@@ -124,17 +146,25 @@ impl Upstream {
             let named = Authority::try_from(authority.as_str());
             authorities
                 .push(named.map_err(|_| UpstreamError::Authority { name: config.name.clone(), address: authority })?);
-            connectors.push(Connector::new(address.clone(), &config, tls.clone())?);
+            let tls = tls.as_ref().map(|client| client.config.clone());
+            connectors.push(Connector::new(address.clone(), &config, tls)?);
         }
         let scheme = if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let pools = (0..workers.max(1)).map(|_| Pool::new(&connectors, config.connections_per_worker)).collect();
-        Ok(Self { config, scheme, pools, authorities: authorities.into(), in_flight: Arc::default(), resent })
+        let (fingerprint, authorities) = (tls.map(|client| client.fingerprint), authorities.into());
+        Ok(Self { config, fingerprint, scheme, pools, authorities, in_flight: Arc::default(), resent })
     }
 
     /// What it was made from.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Whether it was made from the same, in its configuration and in its files.
+    #[must_use]
+    pub fn is_made_as(&self, other: &Self) -> bool {
+        self.config == other.config && self.fingerprint == other.fingerprint
     }
 
     /// Sends a whole request and waits for the answer's head. `head` is made anew if the call is sent again.
@@ -149,21 +179,29 @@ impl Upstream {
     ) -> Result<Answered, Status> {
         let mut resent = false;
         loop {
-            let mut call = self.open(worker, &head).await?;
-            let sent = call.request.send_data(body.clone(), true);
-            let answered = match sent {
-                Ok(()) => call.answer().await,
-                Err(error) => Err(error),
+            let (mut request, answer) = self.open(worker, &head).await?.split();
+            let answered = match request.send_data(body.clone(), true) {
+                Ok(()) => answer.await,
+                Err(error) => Err(error.into()),
             };
             match answered {
                 Ok(answer) => return Ok(answer),
-                Err(error) if !resent && is_unprocessed(&error) => {
+                Err(failure) if !resent && failure.is_unprocessed => {
                     resent = true;
                     self.resent.inc();
                 }
-                Err(error) => return Err(stream_failure(error)),
+                Err(failure) => return Err(failure.status),
             }
         }
+    }
+
+    /// Begins a call anew that the server did not begin.
+    ///
+    /// # Errors
+    /// As [`Upstream::open`].
+    pub async fn open_again(&self, worker: usize, head: impl Fn() -> Result<CallHead, Status>) -> Result<Call, Status> {
+        self.resent.inc();
+        self.open(worker, head).await
     }
 
     /// Begins a call whose messages follow.
@@ -245,17 +283,11 @@ impl Drop for Admitted<'_> {
 }
 
 impl Call {
-    /// Waits for the answer's head.
-    async fn answer(self) -> Result<Answered, h2::Error> {
-        let (head, stream) = self.response.await?.into_parts();
-        Ok((Response::from_parts(head, ()), Answer { stream, _guard: self.guard }))
-    }
-
     /// Splits off the waiting for the answer's head, so that messages can be sent meanwhile.
-    pub fn split(self) -> (SendStream<Bytes>, impl Future<Output = Result<Answered, Status>> + Send) {
+    pub fn split(self) -> (SendStream<Bytes>, impl Future<Output = Result<Answered, Failure>> + Send) {
         let Self { response, request, guard } = self;
         let answer = async move {
-            let (head, stream) = response.await.map_err(stream_failure)?.into_parts();
+            let (head, stream) = response.await?.into_parts();
             Ok((Response::from_parts(head, ()), Answer { stream, _guard: guard }))
         };
         (request, answer)

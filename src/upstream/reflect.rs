@@ -173,7 +173,7 @@ impl Session {
         let (mut request, answer) = upstream.open(worker, call).await?.split();
         // A server may hold its head back until the first message has come.
         send(&mut request, MessageRequest::ListServices("*".into()))?;
-        let (response, answer) = answer.await?;
+        let (response, answer) = answer.await.map_err(|failure| failure.status)?;
         end::check_head(response.status(), response.headers())?;
         if answer.is_end() {
             end::status(response.headers())?;

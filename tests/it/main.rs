@@ -17,6 +17,7 @@ mod cases;
 mod command_line;
 mod demo;
 mod guard;
+mod heads;
 mod lifecycle;
 mod odd;
 mod readme;

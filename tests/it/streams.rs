@@ -485,6 +485,74 @@ fn bidi_goes_both_ways_at_once_over_http2() {
 }
 
 #[test]
+fn a_mistake_in_a_message_is_told_by_its_place_in_the_body() {
+    let lines = "{}\n\n{\"int32Value\": 1}\r\n {\"int32Value\": \"x\"}\n";
+    let array = "\n[{},\n {\"stringValue\": \"\u{fc}\"}, {\"int32Value\": \"x\"}]";
+    let split = "\n[{}, {\n\"int32Value\":\n \"x\"}]";
+    let single = " \n\n {\"int32Value\": \"x\"}";
+    for (kind, body, place) in [
+        (NDJSON, lines, "line 4, column 17"),
+        ("application/json", array, "line 3, column 39"),
+        ("application/json", split, "line 4, column 2"),
+        ("application/json", single, "line 3, column 17"),
+    ] {
+        for size in [1, 5, body.len()] {
+            let headers = [format!("content-type: {kind}")];
+            let mut connection = begin(Gateway::plain(), "POST /v1/collect", &headers);
+            for chunk in body.as_bytes().chunks(size) {
+                connection.send_chunk(chunk);
+            }
+            // The refusal may come before the end.
+            let _ = connection.try_send(b"0\r\n\r\n");
+            let response = connection.response("POST").expect(400);
+            let message = response.json()["message"].as_str().unwrap().to_owned();
+            assert!(message.starts_with("int32Value: ") && message.ends_with(place), "{message}, not {place}");
+        }
+    }
+}
+
+#[test]
+fn uploads_that_nobody_reads_do_not_hold_up_the_clients_other_requests() {
+    const UPSTREAM_WINDOW: usize = 1 << 20;
+    let (stalled, mut stalls) = mpsc::unbounded_channel();
+    let scripted = Scripted::new(move |mut call| {
+        let stalled = stalled.clone();
+        async move {
+            // As much as the window allows, which is not opened again.
+            let mut received = 0;
+            while received < UPSTREAM_WINDOW
+                && let Some(Ok(data)) = call.request.body_mut().data().await
+            {
+                received += data.len();
+            }
+            stalled.send(()).unwrap();
+            std::future::pending::<()>().await;
+        }
+    });
+    // Of its own: the windows of its connection are used up.
+    let gateway = Gateway::flags(scripted::start());
+    let (name, value) = scripted.header_pair();
+    block_on(async {
+        let mut client = Client::connect(gateway.address).await;
+        let mut uploads = Vec::new();
+        for _ in 0..8 {
+            let headers = [("content-type", "text/x-test"), (name, value.as_str())];
+            let mut upload = client.open("POST", "/v1/upload-stream", &headers).await;
+            upload.write(vec![b'x'; 2 * UPSTREAM_WINDOW]);
+            uploads.push(upload);
+            stalls.recv().await.unwrap();
+        }
+        // Often enough for the uploads to have filled what there is to fill. The gateway itself refuses it.
+        for _ in 0..50 {
+            let mut request = client.open("POST", "/v1/part/a/scalar", &[("content-type", "application/json")]).await;
+            request.write("\"no number\"");
+            request.end();
+            assert_eq!(request.head().await.unwrap().status(), 400);
+        }
+    });
+}
+
+#[test]
 fn the_path_is_woven_into_the_first_message_of_bidi() {
     let request = Request::new("POST /v1/chat/a?color=COLOR_RED").header(format!("content-type: {NDJSON}"));
     let request = request.header(format!("accept: {NDJSON}")).body("{\"int32Value\":1}\n{\"int32Value\":2}\n");

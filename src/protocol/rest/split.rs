@@ -7,10 +7,11 @@
 use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
-use memchr::{memchr, memchr_iter, memchr2};
+use memchr::{memchr, memchr2};
 
 use crate::protocol::rest::content;
 use crate::status::Status;
+use crate::transcode::position::Position;
 
 /// Cuts a body into messages: [`Self::push`] what came, take [`Self::next`] until there is none, and when the body is
 /// over say [`Self::end`] and take the rest.
@@ -22,6 +23,8 @@ pub struct Splitter {
     /// The beginning of a message that is not whole yet.
     partial: BytesMut,
     position: Position,
+    /// Where the message begins that is being read, or was read last.
+    began: Position,
     input: Input,
 }
 
@@ -69,22 +72,23 @@ impl Splitter {
     /// For a body of lines.
     #[must_use]
     pub fn lines(max_message_bytes: usize) -> Self {
-        Self::new(State::Line, max_message_bytes)
+        Self::new(State::Line, Position::START, max_message_bytes)
     }
 
-    /// For a JSON array.
+    /// For a JSON array, of whose body as much was passed over.
     #[must_use]
-    pub fn array(max_message_bytes: usize) -> Self {
-        Self::new(State::Start, max_message_bytes)
+    pub fn array(position: Position, max_message_bytes: usize) -> Self {
+        Self::new(State::Start, position, max_message_bytes)
     }
 
-    fn new(state: State, max_message_bytes: usize) -> Self {
+    fn new(state: State, position: Position, max_message_bytes: usize) -> Self {
         Self {
             max_message_bytes,
             state,
             chunks: VecDeque::new(),
             partial: BytesMut::new(),
-            position: Position { line: 1, column: 1 },
+            position,
+            began: position,
             input: Input::Open,
         }
     }
@@ -118,6 +122,12 @@ impl Splitter {
             (None, Input::Open) => Ok(None),
             (None, Input::Ended) => self.last(),
         }
+    }
+
+    /// Where the message that was taken last begins in the body.
+    #[must_use]
+    pub fn began(&self) -> Position {
+        self.began
     }
 
     fn next_line(&mut self) -> Result<Option<Bytes>, Status> {
@@ -170,16 +180,16 @@ impl Splitter {
             (State::First | State::Behind, b']') => State::Done,
             (State::Behind, b',') => State::Next,
             (State::First | State::Next, b',' | b']' | b'}' | b':') => {
-                return Err(self.position.illegal("expected a message", byte));
+                return Err(illegal(self.position, "expected a message", byte));
             }
             (State::First | State::Next, _) => {
                 // The byte is the element's own.
                 self.state = State::Element(Scan { depth: 0, lexeme: Lexeme::Plain });
                 return Ok(());
             }
-            (State::Start, _) => return Err(self.position.illegal("expected `[`, the start of an array", byte)),
-            (State::Behind, _) => return Err(self.position.illegal("expected `,` or `]`", byte)),
-            (State::Done, _) => return Err(self.position.illegal("expected nothing behind the array", byte)),
+            (State::Start, _) => return Err(illegal(self.position, "expected `[`, the start of an array", byte)),
+            (State::Behind, _) => return Err(illegal(self.position, "expected `,` or `]`", byte)),
+            (State::Done, _) => return Err(illegal(self.position, "expected nothing behind the array", byte)),
             (State::Line | State::Element(_), _) => self.state,
         };
         self.skip(1);
@@ -193,7 +203,7 @@ impl Splitter {
             State::Line => Ok(Some(self.partial.split().freeze())),
             State::Done => Ok(None),
             // Not even one byte: a stream without messages.
-            State::Start if self.position == (Position { line: 1, column: 1 }) => Ok(None),
+            State::Start if self.position == self.began => Ok(None),
             State::Start | State::First | State::Element(_) | State::Behind | State::Next => {
                 Err(Status::invalid_argument("", format!("the array was cut short at {}", self.position)))
             }
@@ -203,6 +213,7 @@ impl Splitter {
     /// The message that ends this far into the first chunk: a slice of it, or gathered.
     fn take(&mut self, length: usize) -> Result<Bytes, Status> {
         self.check_size(length)?;
+        self.note_beginning();
         let Some(chunk) = self.chunks.front_mut() else { return Ok(Bytes::new()) };
         let piece = chunk.split_to(length);
         self.position.advance(&piece);
@@ -218,9 +229,16 @@ impl Splitter {
     fn keep_chunk(&mut self) -> Result<(), Status> {
         let Some(chunk) = self.chunks.pop_front() else { return Ok(()) };
         self.check_size(chunk.len())?;
+        self.note_beginning();
         self.position.advance(&chunk);
         self.partial.extend_from_slice(&chunk);
         Ok(())
+    }
+
+    fn note_beginning(&mut self) {
+        if self.partial.is_empty() {
+            self.began = self.position;
+        }
     }
 
     fn skip(&mut self, length: usize) {
@@ -282,35 +300,9 @@ impl Scan {
     }
 }
 
-/// Line and column in the body, both from 1; columns are characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Position {
-    line: usize,
-    column: usize,
-}
-
-impl Position {
-    fn advance(&mut self, bytes: &[u8]) {
-        let mut rest = bytes;
-        if let Some(last) = memchr::memrchr(b'\n', bytes) {
-            self.line += memchr_iter(b'\n', bytes).count();
-            self.column = 1;
-            rest = bytes.get(last + 1..).unwrap_or_default();
-        }
-        // Every byte of UTF-8 but a continuation begins a character.
-        self.column += rest.iter().filter(|&&byte| byte & 0xc0 != 0x80).count();
-    }
-
-    fn illegal(self, expected: &str, byte: u8) -> Status {
-        let found = char::from(byte).escape_default();
-        Status::invalid_argument("", format!("{expected}, found `{found}` at {self}"))
-    }
-}
-
-impl std::fmt::Display for Position {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "line {}, column {}", self.line, self.column)
-    }
+fn illegal(position: Position, expected: &str, byte: u8) -> Status {
+    let found = char::from(byte).escape_default();
+    Status::invalid_argument("", format!("{expected}, found `{found}` at {position}"))
 }
 
 const fn is_white_space(byte: u8) -> bool {

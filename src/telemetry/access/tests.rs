@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use http::{Method, StatusCode};
+use http::StatusCode;
 
 use super::{Caller, Record};
 use crate::status::Code;
@@ -13,7 +13,7 @@ fn record<'a>(route: &'a str, cause: Option<&'a str>) -> Record<'a> {
         request_id: "r-1",
         trace_id: 0xab,
         client: "127.0.0.1",
-        verb: &Method::GET,
+        verb: "GET",
         route,
         rpc: "a.B/C",
         status: StatusCode::OK,

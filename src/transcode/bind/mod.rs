@@ -8,8 +8,6 @@ mod parameter;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::borrow::Cow;
-
 use smallvec::SmallVec;
 
 use crate::schema::{FieldIndex, FieldPath, MessageId, Shape};
@@ -18,6 +16,7 @@ use crate::status::Status;
 use super::decode::{Assignment, DecodeOptions, Decoder, Input, Source, Weave};
 use super::mask;
 use super::plan::Plan;
+use super::position::Position;
 
 /// What the body of a request is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,13 +68,15 @@ pub struct Target<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Parts<'a> {
     /// The values of the path's variables, decoded; parallel to [`Target::variables`].
-    pub variables: &'a [Cow<'a, str>],
+    pub variables: &'a [&'a str],
     /// The query, raw.
     pub query: Option<&'a str>,
     /// A body in `application/x-www-form-urlencoded`.
     pub form: Option<&'a [u8]>,
     /// A body in JSON.
     pub json: Option<&'a [u8]>,
+    /// Where the JSON begins in what the client sent.
+    pub position: Position,
 }
 
 /// Memory that is used again.
@@ -114,7 +115,7 @@ impl Decoder {
         let binder = &self.binder;
         let weave = Weave::new(&binder.assignments, &binder.values);
         let start = out.len();
-        let input = Input { plan, json, options: target.options };
+        let input = Input { plan, json, position: parts.position, options: target.options };
         self.scratch.pass(input, out, |pass| match target.body {
             _ if json.is_empty() => pass.assigned(target.message, weave),
             BodyTarget::None => pass.assigned(target.message, weave),
@@ -128,7 +129,7 @@ impl Decoder {
                 mask::append_paths(plan, (target.message, mask), &binder.paths_in(plan, target.message, body), out);
                 return Ok(());
             }
-            let appended = mask::append(plan, target.message, (body, mask), json, out);
+            let appended = mask::append(plan, target.message, (body, mask), (json, parts.position), out);
             return appended.inspect_err(|_| out.truncate(start));
         }
         Ok(())

@@ -52,7 +52,7 @@ fn path(message: &str, dotted: &str) -> FieldPath {
 
 fn bind(request: Request<'_>) -> Result<Vec<u8>, Status> {
     let variables: Vec<FieldPath> = request.path.iter().map(|(name, _)| path(request.message, name)).collect();
-    let values: Vec<Cow<'_, str>> = request.path.iter().map(|(_, value)| Cow::Borrowed(*value)).collect();
+    let values: Vec<&str> = request.path.iter().map(|(_, value)| *value).collect();
     let target = Target {
         message: PLAN.find_type(request.message).unwrap(),
         body: match request.body {
@@ -71,6 +71,7 @@ fn bind(request: Request<'_>) -> Result<Vec<u8>, Status> {
         query: Some(request.query).filter(|query| !query.is_empty()),
         form: Some(request.form.as_bytes()).filter(|form| !form.is_empty()),
         json: Some(request.json.as_bytes()).filter(|json| !json.is_empty()),
+        position: Position::START,
     };
     let mut out = b"head".to_vec();
     let result = Decoder::new().bind(&PLAN, &target, &parts, &mut out);

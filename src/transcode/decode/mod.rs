@@ -27,6 +27,7 @@ use crate::status::Status;
 use super::MAX_DEPTH;
 use super::json::{Fault, Read, Reader, TypePlace};
 use super::plan::Plan;
+use super::position::Position;
 
 pub(crate) use slot::append_varint;
 pub(crate) use weave::{Assignment, Source, Weave};
@@ -109,7 +110,7 @@ impl Decoder {
         options: &DecodeOptions,
         out: &mut Vec<u8>,
     ) -> Result<(), Status> {
-        let input = Input { plan, json, options: *options };
+        let input = Input { plan, json, position: Position::START, options: *options };
         self.scratch.pass(input, out, |pass| pass.content(message))
     }
 }
@@ -122,20 +123,20 @@ impl Scratch {
         out: &mut Vec<u8>,
         read: impl FnOnce(&mut Pass<'_>) -> Read,
     ) -> Result<(), Status> {
-        let Input { plan, json, options } = input;
+        let Input { plan, json, position, options } = input;
         self.bits.clear();
         self.keys.clear();
         self.types.clear();
         self.types_until = 0;
         let start = out.len();
         out.reserve(json.len());
-        let reader = Reader::new(json).map_err(|fault| fault.into_status(json))?;
+        let reader = Reader::new(json).map_err(|fault| fault.into_status(json, position))?;
         let mut pass = Pass { plan, json: reader, out: std::mem::take(out), scratch: self, options };
         let result = read(&mut pass).and_then(|()| pass.json.end());
         *out = pass.out;
         result.map_err(|fault| {
             out.truncate(start);
-            fault.into_status(json)
+            fault.into_status(json, position)
         })
     }
 }
@@ -145,6 +146,8 @@ impl Scratch {
 pub(crate) struct Input<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) json: &'a [u8],
+    /// Where the text begins in what the client sent.
+    pub(crate) position: Position,
     pub(crate) options: DecodeOptions,
 }
 

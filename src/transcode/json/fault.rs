@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use crate::status::Status;
+use crate::transcode::position::Position;
 
 /// One failure, small enough to ride in every result.
 #[derive(Debug)]
@@ -59,9 +60,9 @@ impl Fault {
         self.below(Step::Field(name.into()))
     }
 
-    /// What the client reads; `json` is the text that offsets point into.
+    /// What the client reads; `json` is the text that offsets point into, and begins at `position`.
     #[cold]
-    pub(crate) fn into_status(self, json: &[u8]) -> Status {
+    pub(crate) fn into_status(self, json: &[u8], mut position: Position) -> Status {
         let Inner { at, text, path } = *self.0;
         let mut field = String::new();
         for step in path.iter().rev() {
@@ -75,12 +76,7 @@ impl Fault {
             }
         }
         let Some(at) = at.filter(|_| !json.is_empty()) else { return Status::invalid_argument(field, text) };
-        let before = json.get(..at).unwrap_or(json);
-        let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        // A character is counted by its first byte.
-        let in_line = before.get(line_start..).unwrap_or_default();
-        let column = in_line.iter().filter(|&&byte| byte & 0xc0 != 0x80).count() + 1;
-        Status::invalid_argument(field, format!("{text} at line {line}, column {column}"))
+        position.advance(json.get(..at).unwrap_or(json));
+        Status::invalid_argument(field, format!("{text} at {position}"))
     }
 }

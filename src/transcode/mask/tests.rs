@@ -10,7 +10,7 @@ fn check(json: &str, expected: &[&str]) {
     let message = PLAN.find_type("test.Update").unwrap();
     let fields = (field("test.Update", "item"), field("test.Update", "update_mask"));
     let mut out = Vec::new();
-    append(&PLAN, message, fields, json.as_bytes(), &mut out).unwrap();
+    append(&PLAN, message, fields, (json.as_bytes(), Position::START), &mut out).unwrap();
     let update: prost_types::FieldMask = match &*out {
         [] => prost_types::FieldMask::default(),
         [0x12, rest @ ..] => prost::Message::decode_length_delimited(rest).unwrap(),
@@ -68,6 +68,6 @@ fn a_mask_is_bounded() {
     }
     let message = PLAN.find_type("test.Update").unwrap();
     let fields = (field("test.Update", "item"), field("test.Update", "update_mask"));
-    let status = append(&PLAN, message, fields, json.as_bytes(), &mut Vec::new()).unwrap_err();
+    let status = append(&PLAN, message, fields, (json.as_bytes(), Position::START), &mut Vec::new()).unwrap_err();
     assert!(status.message().contains("the field mask would be longer than 65536 bytes"), "{status}");
 }

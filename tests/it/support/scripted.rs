@@ -61,6 +61,11 @@ impl Scripted {
         format!("x-script: {}", self.id)
     }
 
+    /// The same as name and value.
+    pub(crate) fn header_pair(&self) -> (&'static str, String) {
+        ("x-script", self.id.clone())
+    }
+
     /// How often it was called.
     pub(crate) fn calls(&self) -> u32 {
         self.calls.load(Ordering::SeqCst)

@@ -5,6 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::status::Code;
 
+fn array(max_message_bytes: usize) -> Splitter {
+    Splitter::array(Position::START, max_message_bytes)
+}
+
 /// Push in chunks of these sizes (over and over), take all that is whole after each, then end.
 fn run(mut splitter: Splitter, body: &[u8], sizes: &[usize]) -> Result<Vec<String>, Status> {
     let (mut rest, mut messages) = (body, Vec::new());
@@ -40,14 +44,14 @@ fn check_lines(body: &str, expected: &[&str]) {
 #[track_caller]
 fn check_array(body: &str, expected: &[&str]) {
     for sizes in SIZES {
-        assert_eq!(run(Splitter::array(100), body.as_bytes(), sizes).unwrap(), expected, "{sizes:?}");
+        assert_eq!(run(array(100), body.as_bytes(), sizes).unwrap(), expected, "{sizes:?}");
     }
 }
 
 #[track_caller]
 fn check_illegal(body: &str, message: &str) {
     for sizes in SIZES {
-        let status = run(Splitter::array(100), body.as_bytes(), sizes).expect_err(body);
+        let status = run(array(100), body.as_bytes(), sizes).expect_err(body);
         assert_eq!((status.code(), status.http().as_u16()), (Code::InvalidArgument, 400));
         assert_eq!(status.message(), message, "{sizes:?}");
     }
@@ -93,7 +97,7 @@ fn array_is_judged_strictly() {
 fn array_cut_short_is_never_whole() {
     let whole = "[{\"a\":\"b\\\"\"},[1,2]]";
     for end in 1..whole.len() {
-        let status = run(Splitter::array(100), &whole.as_bytes()[..end], &[3]).expect_err(&whole[..end]);
+        let status = run(array(100), &whole.as_bytes()[..end], &[3]).expect_err(&whole[..end]);
         assert!(status.message().contains("cut short"), "{status}");
     }
     check_illegal(" ", "the array was cut short at line 1, column 2");
@@ -102,7 +106,7 @@ fn array_cut_short_is_never_whole() {
 #[test]
 fn message_is_handed_on_with_its_last_byte() {
     for body in ["[{\"a\":1}", "[[1]", "[\"x\"", "[1 ", "[1,"] {
-        let mut splitter = Splitter::array(100);
+        let mut splitter = array(100);
         splitter.push(Bytes::copy_from_slice(body.as_bytes()));
         assert!(splitter.next().unwrap().is_some(), "{body}");
     }
@@ -112,8 +116,44 @@ fn message_is_handed_on_with_its_last_byte() {
 }
 
 #[test]
+fn message_is_known_by_where_it_begins() {
+    let check = |new: fn() -> Splitter, body: &str, expected: &[&str]| {
+        for sizes in SIZES {
+            let (mut splitter, mut began) = (new(), Vec::new());
+            let mut rest = body.as_bytes();
+            for &size in sizes.iter().cycle() {
+                while splitter.next().unwrap().is_some() {
+                    began.push(splitter.began().to_string());
+                }
+                if rest.is_empty() {
+                    break;
+                }
+                let (chunk, after) = rest.split_at(size.min(rest.len()));
+                splitter.push(Bytes::copy_from_slice(chunk));
+                rest = after;
+            }
+            splitter.end();
+            while splitter.next().unwrap().is_some() {
+                began.push(splitter.began().to_string());
+            }
+            assert_eq!(began, expected, "{sizes:?}");
+        }
+    };
+    let lines = || Splitter::lines(100);
+    check(lines, "{}\n\n \r\n {}\r\n{}", &["line 1, column 1", "line 4, column 1", "line 5, column 1"]);
+    let elements = "[ {\"ü\":\n1}, 2,\n\n3]";
+    check(|| array(100), elements, &["line 1, column 3", "line 2, column 5", "line 4, column 1"]);
+    let later = || {
+        let mut position = Position::START;
+        position.advance(b"\n ");
+        Splitter::array(position, 100)
+    };
+    check(later, "[1]", &["line 2, column 3"]);
+}
+
+#[test]
 fn message_within_one_chunk_is_not_copied() {
-    for (mut splitter, body) in [(Splitter::lines(9), "{}\n"), (Splitter::array(9), "[{}]")] {
+    for (mut splitter, body) in [(Splitter::lines(9), "{}\n"), (array(9), "[{}]")] {
         let chunk = Bytes::copy_from_slice(body.as_bytes());
         splitter.push(chunk.clone());
         let message = splitter.next().unwrap().unwrap();
@@ -132,16 +172,16 @@ fn message_beyond_the_limit_is_413() {
     check(Splitter::lines, "12345\n12345", true);
     check(Splitter::lines, "123456\n", false);
     check(Splitter::lines, "123456", false);
-    check(Splitter::array, "[12345,\"123\"]", true);
-    check(Splitter::array, "[123456]", false);
-    check(Splitter::array, "[\"12345", false);
-    check(Splitter::array, "[[[[[[[[", false);
+    check(array, "[12345,\"123\"]", true);
+    check(array, "[123456]", false);
+    check(array, "[\"12345", false);
+    check(array, "[[[[[[[[", false);
 }
 
 #[test]
 fn nesting_is_only_counted() {
     let deep = format!("[{}{}]", "[".repeat(200_000), "]".repeat(200_000));
-    assert_eq!(run(Splitter::array(1 << 20), deep.as_bytes(), &[4096]).unwrap().len(), 1);
+    assert_eq!(run(array(1 << 20), deep.as_bytes(), &[4096]).unwrap().len(), 1);
 }
 
 fn json() -> impl Strategy<Value = String> {
@@ -169,7 +209,7 @@ proptest! {
         sizes in prop::collection::vec(1..20_usize, 1..6),
     ) {
         let body = format!(" [{}] ", messages.join(&separator));
-        prop_assert_eq!(run(Splitter::array(10_000), body.as_bytes(), &sizes).unwrap(), messages);
+        prop_assert_eq!(run(array(10_000), body.as_bytes(), &sizes).unwrap(), messages);
     }
 
     #[test]
@@ -185,7 +225,7 @@ proptest! {
     #[test]
     fn agrees_with_serde_json_on_what_is_an_array(body in r#"[\[\]{},:"\\1 a]{0,14}"#, size in 1..5_usize) {
         let valid = serde_json::from_str::<Vec<Box<serde_json::value::RawValue>>>(&body);
-        let found = run(Splitter::array(100), body.as_bytes(), &[size]);
+        let found = run(array(100), body.as_bytes(), &[size]);
         // The splitter leaves a message's inside to its decoder, so it is asked to judge what the splitter took for one.
         let legal = found.ok().filter(|_| !body.is_empty()).filter(|messages| {
             messages.iter().all(|message| serde_json::from_str::<&serde_json::value::RawValue>(message).is_ok())
