@@ -138,7 +138,8 @@ pub struct Detail {
 }
 
 impl Detail {
-    fn of(name: &str, message: &impl Message) -> Self {
+    /// A message under its full name.
+    pub(crate) fn of(name: &str, message: &impl Message) -> Self {
         Self { type_url: format!("type.googleapis.com/{name}"), value: message.encode_to_vec().into() }
     }
 }

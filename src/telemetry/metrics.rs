@@ -34,6 +34,19 @@ struct CodeLabels {
     code: Code,
 }
 
+/// One named limit.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: String,
+}
+
+/// One named limit and what it said.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitResultLabels {
+    limit: String,
+    result: &'static str,
+}
+
 /// How a reload ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReloadLabels {
@@ -57,6 +70,9 @@ pub struct Metrics {
     response_bytes: Family<CodeLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     reload_failing_since: Gauge<f64, AtomicU64>,
+    limit_results: Family<LimitResultLabels, Counter>,
+    limit_dropped_keys: Family<LimitLabels, Counter>,
+    limit_store_errors: Family<LimitLabels, Counter>,
     /// Connections open now.
     pub connections: Gauge,
     /// Values of `x-http-code` that were passed over.
@@ -81,6 +97,18 @@ struct CodeMetrics {
     requests: Counter,
     request_bytes: Counter,
     response_bytes: Counter,
+}
+
+/// The handles of one limit.
+#[derive(Clone, Debug, Default)]
+pub struct LimitMetrics {
+    /// Requests that passed it and every other limit they were held to.
+    pub allowed: Counter,
+    pub refused: Counter,
+    /// Requests that it would have refused, were it not only watching.
+    pub shadowed: Counter,
+    pub dropped_keys: Counter,
+    pub store_errors: Counter,
 }
 
 /// What one request adds.
@@ -111,6 +139,9 @@ impl Metrics {
             response_bytes: Family::default(),
             reloads: Family::default(),
             reload_failing_since: Gauge::default(),
+            limit_results: Family::default(),
+            limit_dropped_keys: Family::default(),
+            limit_store_errors: Family::default(),
             connections: Gauge::default(),
             ignored_status_overrides: Counter::default(),
             resent_calls: Counter::default(),
@@ -140,6 +171,12 @@ impl Metrics {
         registry.register("resent_calls", help, self.resent_calls.clone());
         let help = "Access-log lines dropped because the log could not be written fast enough";
         registry.register("access_log_dropped", help, self.access_log_dropped.clone());
+        let help = "Requests that a limit was asked for, by what it said; shadowed ones it would have refused";
+        registry.register("limit_requests", help, self.limit_results.clone());
+        let help = "Keys that a limit forgot because it held as many as it may";
+        registry.register("limit_dropped_keys", help, self.limit_dropped_keys.clone());
+        let help = "Requests for which the store of a shared limit could not be asked";
+        registry.register("limit_store_errors", help, self.limit_store_errors.clone());
     }
 
     /// The handles of one method.
@@ -151,6 +188,23 @@ impl Metrics {
             duration: self.durations.get_or_create(&labels).clone(),
             in_flight: self.in_flight.get_or_create(&labels).clone(),
             labels,
+        }
+    }
+
+    /// The handles of one limit.
+    #[must_use]
+    pub fn limit(&self, name: &str) -> LimitMetrics {
+        let result = |result| {
+            let labels = LimitResultLabels { limit: name.to_owned(), result };
+            self.limit_results.get_or_create(&labels).clone()
+        };
+        let labels = LimitLabels { limit: name.to_owned() };
+        LimitMetrics {
+            allowed: result("allowed"),
+            refused: result("refused"),
+            shadowed: result("shadowed"),
+            dropped_keys: self.limit_dropped_keys.get_or_create(&labels).clone(),
+            store_errors: self.limit_store_errors.get_or_create(&labels).clone(),
         }
     }
 
