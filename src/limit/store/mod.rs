@@ -1,0 +1,225 @@
+//! The store of shared limits, and what happens while it is away.
+//!
+//! Requests use a [`Link`] while there is one, each for at most the configured timeout. Whoever fails takes the link
+//! away, so that those who come after it don't wait for nothing, and wakes the keeper: the only task that connects,
+//! tries until the store answers in time, and puts a link back.
+
+mod redis;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::Notify;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+
+use crate::limit::Ask;
+use crate::limit::local::Levels;
+use crate::limit::store::redis::{Client, Link};
+
+/// How long a request waits for the store unless configured.
+pub const DEFAULT_TIMEOUT: Duration = Duration::from_millis(20);
+/// What stands before every key in the store unless configured.
+pub const DEFAULT_PREFIX: &str = "lockgate:";
+/// How long making a connection may take, TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Between two attempts to reach the store.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// How often it looks whether the first connection is there.
+const READY_INTERVAL: Duration = Duration::from_millis(5);
+
+/// Where shared limits are counted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreConfig {
+    /// `redis://`, `rediss://` (TLS), `valkey://`, `valkeys://`, `redis+unix:///path`; `+cluster` behind the scheme of
+    /// TCP is `cluster`. May hold a password, so it is never printed.
+    pub url: String,
+    /// Whether the server is a node of a cluster, and says where the others are.
+    pub cluster: bool,
+    /// PEM file of the authorities to trust instead of the system's, for TLS.
+    pub ca: Option<PathBuf>,
+    /// How long a request waits; then `on_error` holds.
+    pub timeout: Duration,
+    /// Stands before every key, for stores that hold other things too.
+    pub prefix: String,
+}
+
+impl StoreConfig {
+    /// This URL, with defaults for the rest.
+    #[must_use]
+    pub fn new(url: String) -> Self {
+        Self { url, cluster: false, ca: None, timeout: DEFAULT_TIMEOUT, prefix: DEFAULT_PREFIX.to_owned() }
+    }
+}
+
+impl fmt::Debug for StoreConfig {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("StoreConfig").field("timeout", &self.timeout).finish_non_exhaustive()
+    }
+}
+
+/// Why the store can't be used or was not.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("the URL of the rate limit store can't be used: {0}")]
+    Url(String),
+    #[error("{}: the authorities of the rate limit store can't be read: {source}", path.display())]
+    Authorities { path: PathBuf, source: std::io::Error },
+    #[error("the rate limit store is away")]
+    Away,
+    #[error("the rate limit store did not answer in time")]
+    Timeout,
+    #[error("the rate limit store failed: {0}")]
+    Failed(#[from] ::redis::RedisError),
+    #[error("the rate limit store answered what could not be understood")]
+    Answer,
+}
+
+/// A store that is kept connected until it is dropped.
+pub struct Store {
+    config: StoreConfig,
+    shared: Arc<Shared>,
+    keeper: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    link: ArcSwapOption<Link>,
+    lost: Notify,
+}
+
+impl Store {
+    /// Begins to connect, on the runtime that this is called in.
+    ///
+    /// # Errors
+    /// If the URL or the authorities can't be used; a server that can't be reached is none, it may come.
+    pub fn open(config: &StoreConfig) -> Result<Self, StoreError> {
+        let client = Client::new(config)?;
+        let shared = Arc::<Shared>::default();
+        let keeper = Keeper { client, timeout: config.timeout, shared: Arc::clone(&shared) };
+        Ok(Self { config: config.clone(), shared, keeper: tokio::spawn(keeper.run()) })
+    }
+
+    /// Its configuration.
+    #[must_use]
+    pub fn config(&self) -> &StoreConfig {
+        &self.config
+    }
+
+    /// Whether it is connected.
+    #[must_use]
+    pub fn connected(&self) -> bool {
+        self.shared.link.load().is_some()
+    }
+
+    /// Waits until it is connected, at most this long; whether it is. Without it, the first requests of a process are
+    /// counted as if the store were away.
+    pub async fn ready(&self, at_most: Duration) -> bool {
+        let connected = async {
+            while !self.connected() {
+                tokio::time::sleep(READY_INTERVAL).await;
+            }
+        };
+        timeout(at_most, connected).await.is_ok()
+    }
+
+    /// Takes from all of these, or from none of them if one refuses.
+    pub(super) async fn take(&self, asks: &[&Ask<'_>]) -> Result<Vec<Levels>, StoreError> {
+        let link = self.shared.link.load_full().ok_or(StoreError::Away)?;
+        // Outside the call: a cluster's client tries again inside of it, for as long as it likes.
+        let answer = match timeout(self.config.timeout, link.take(&self.config.prefix, asks)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(StoreError::Timeout),
+        };
+        if answer.is_err() {
+            self.shared.lose(&link);
+        }
+        answer
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Store").field("connected", &self.connected()).finish_non_exhaustive()
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+impl Shared {
+    /// Takes this link away, unless somebody has already done so or a new one is there.
+    fn lose(&self, link: &Arc<Link>) {
+        let seen = self.link.compare_and_swap(link, None);
+        if seen.as_ref().is_some_and(|seen| Arc::ptr_eq(seen, link)) {
+            self.lost.notify_one();
+        }
+    }
+}
+
+/// Keeps the store connected.
+struct Keeper {
+    client: Client,
+    timeout: Duration,
+    shared: Arc<Shared>,
+}
+
+impl Keeper {
+    async fn run(self) {
+        let mut told = false;
+        loop {
+            let link = match self.connect().await {
+                Ok(link) => Arc::new(link),
+                Err(error) => {
+                    if !told {
+                        tracing::warn!(%error, "the rate limit store can't be reached, trying on");
+                        told = true;
+                    }
+                    tokio::time::sleep(RETRY_INTERVAL).await;
+                    continue;
+                }
+            };
+            if told {
+                tracing::info!("the rate limit store is back");
+                told = false;
+            }
+            self.hold(link).await;
+        }
+    }
+
+    async fn connect(&self) -> Result<Link, StoreError> {
+        let link = timeout(CONNECT_TIMEOUT, self.client.connect()).await.map_err(|_| StoreError::Timeout)??;
+        self.probe(&link).await?;
+        Ok(link)
+    }
+
+    /// A store that is too slow for requests is as good as none.
+    async fn probe(&self, link: &Link) -> Result<(), StoreError> {
+        timeout(self.timeout, link.probe()).await.map_err(|_| StoreError::Timeout)?
+    }
+
+    /// Offers the link for as long as it works. What lost it may have been one slow answer, so it is tried once more
+    /// before it is given up.
+    async fn hold(&self, link: Arc<Link>) {
+        loop {
+            self.shared.link.store(Some(Arc::clone(&link)));
+            let offered = Instant::now();
+            self.shared.lost.notified().await;
+            if let Err(error) = self.probe(&link).await {
+                tracing::warn!(%error, "the rate limit store is lost");
+                return;
+            }
+            // A store that answers this and fails requests, such as a replica that can't write, is not asked for every
+            // one of them.
+            tokio::time::sleep_until(offered + RETRY_INTERVAL).await;
+        }
+    }
+}
