@@ -34,6 +34,8 @@ pub mod gateway;
 
 pub mod call;
 
+pub mod limit;
+
 pub mod auth;
 
 pub mod upstream;
