@@ -3,6 +3,9 @@
 //! The entries of a limit stand in a sharded cache that drops those least used when it is full (Clock-PRO, close to
 //! S3-FIFO): clients that come back stay, and a flood of keys that come once pushes out one another. A key that was
 //! dropped starts afresh, so `max_keys` must be well above the number of clients at a time; drops are counted.
+//!
+//! A key is two numbers that are changed in place; a limiter of `governor` for each would be 72 bytes that hold the
+//! rate and the clock once more.
 
 use std::convert::Infallible;
 use std::fmt;

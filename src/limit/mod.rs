@@ -5,7 +5,8 @@
 //!
 //! 1. The local ones, in order, all of them: they cost no more than a look into a table.
 //! 2. If none of them refused, the shared ones, in one round trip in which either all of them take or none does. In a
-//!    cluster of stores it is one for each limit, at once, since the keys of different limits stand on different nodes.
+//!    cluster of stores it is one for each limit, at once, since the keys of different limits stand on different nodes,
+//!    and one more to give back after a refusal.
 //! 3. If one refused, what the others took is given back, so that a client that hammers against one limit does not
 //!    use up the rest. Limits that only watch (`shadow`) count like others, and never refuse.
 //!

@@ -3,7 +3,7 @@
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use governor::clock::FakeRelativeClock;
@@ -413,30 +413,5 @@ proptest! {
                 Err(_) => prop_assert_eq!(decision.outcome, Outcome::Refused),
             }
         }
-    }
-}
-
-/// Not an assertion on time: what a look costs, to be read with `--nocapture` in a release build.
-#[test]
-fn a_look_is_measured() {
-    let config = Config { max_keys: crate::limit::rule::DEFAULT_MAX_KEYS, ..limit("l", "1000000/s", "4000000000/mo") };
-    let limits = build(&[config]);
-    let keys: Vec<_> = (0..10_000).map(|number| format!("users:subject-{number}")).collect();
-    let rounds = 10;
-    for threads in [1, 2] {
-        let begun = Instant::now();
-        std::thread::scope(|scope| {
-            for _ in 0..threads {
-                scope.spawn(|| {
-                    for _ in 0..rounds {
-                        for key in &keys {
-                            check(&limits, &[("l", key, 1)], Moment::now());
-                        }
-                    }
-                });
-            }
-        });
-        let each = begun.elapsed() / (rounds * u32::try_from(keys.len()).unwrap());
-        eprintln!("a look takes {each:?} with {threads} threads");
     }
 }

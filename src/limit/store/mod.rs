@@ -1,6 +1,6 @@
 //! The store of shared limits, and what happens while it is away.
 //!
-//! Requests use a [`Link`] while there is one, each for at most the configured timeout. Whoever fails takes the link
+//! Requests use a `Link` while there is one, each for at most the configured timeout. Whoever fails takes the link
 //! away, so that those who come after it don't wait for nothing, and wakes the keeper: the only task that connects,
 //! tries until the store answers in time, and puts a link back.
 

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 use std::fs;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{self, SHA256};
 use futures_util::future::try_join_all;
@@ -24,6 +24,8 @@ use crate::limit::store::{CONNECT_TIMEOUT, StoreConfig, StoreError};
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("counts.lua")));
 
+static GIVE_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("give_back.lua")));
+
 /// How many numbers the script answers for each key.
 const ANSWERS: usize = 7;
 /// Bytes of a digest that stand in a key: at 128 bits no two clients ever meet.
@@ -31,8 +33,8 @@ const DIGEST_BYTES: usize = 16;
 
 /// Where to connect to.
 pub(super) enum Client {
-    Single(redis::Client),
-    Cluster(ClusterClient),
+    Single(Box<redis::Client>),
+    Cluster(Box<ClusterClient>),
 }
 
 /// One connection, which any number of requests use at the same time.
@@ -58,13 +60,13 @@ impl Client {
             if certificates.root_cert.is_some() {
                 builder = builder.certs(certificates);
             }
-            return builder.build().map(Self::Cluster).map_err(unusable);
+            return builder.build().map(|client| Self::Cluster(Box::new(client))).map_err(unusable);
         }
         let client = match certificates.root_cert {
             Some(_) => redis::Client::build_with_tls(url, certificates),
             None => redis::Client::open(url),
         };
-        client.map(Self::Single).map_err(unusable)
+        client.map(|client| Self::Single(Box::new(client))).map_err(unusable)
     }
 
     /// A connection that has the script.
@@ -106,17 +108,51 @@ impl Link {
                 let numbers: Vec<i64> = invocation.invoke_async(&mut connection.clone()).await?;
                 read(asks, &numbers)
             }
-            Self::Cluster(connection) => {
-                let each = asks.iter().map(|ask| async move {
-                    let mut invocation = SCRIPT.prepare_invoke();
-                    add(&mut invocation, prefix, ask);
-                    let numbers: Vec<i64> = invocation.invoke_async(&mut connection.clone()).await?;
-                    read(&[ask], &numbers)
-                });
-                Ok(try_join_all(each).await?.into_iter().flatten().collect())
-            }
+            Self::Cluster(connection) => take_in_cluster(connection, prefix, asks).await,
         }
     }
+}
+
+/// Asks for each limit where it stands, all of them at once; if one refuses, the others get back what they took.
+async fn take_in_cluster(
+    connection: &ClusterConnection,
+    prefix: &str,
+    asks: &[&Ask<'_>],
+) -> Result<Vec<Levels>, StoreError> {
+    let begun = Instant::now();
+    let each = asks.iter().map(|ask| async move {
+        let mut invocation = SCRIPT.prepare_invoke();
+        add(&mut invocation, prefix, ask);
+        let numbers: Vec<i64> = invocation.invoke_async(&mut connection.clone()).await?;
+        read(&[ask], &numbers)
+    });
+    let levels: Vec<_> = try_join_all(each).await?.into_iter().flatten().collect();
+    let asked = || asks.iter().zip(&levels);
+    if asked().any(|(ask, levels)| levels.refused() && !ask.limit.config.shadow) {
+        let took = asked().filter(|(_, levels)| !levels.refused());
+        let each = took.map(|(ask, levels)| give_back(connection, prefix, ask, (levels, begun.elapsed())));
+        try_join_all(each).await?;
+    }
+    Ok(levels)
+}
+
+/// Gives back what was taken `held` ago, except for what leaked meanwhile (see `Bucket::give_back`), and nothing of a
+/// quota whose window is over.
+async fn give_back(
+    connection: &ClusterConnection,
+    prefix: &str,
+    ask: &Ask<'_>,
+    (levels, held): (&Levels, Duration),
+) -> Result<(), StoreError> {
+    let cost = u64::from(ask.cost.get());
+    let rate = ask.limit.config.policy.rate.map_or(0, |rate| {
+        let leaked = u64::try_from(held.as_micros()).unwrap_or(u64::MAX).saturating_mul(rate.count().get().into());
+        (cost * rate.window().micros()).saturating_sub(leaked)
+    });
+    let quota = levels.quota.map_or(0, |level| if held < level.reset { cost } else { 0 });
+    let mut invocation = GIVE_BACK.key(key(prefix, ask));
+    invocation.arg(rate).arg(quota).invoke_async::<i64>(&mut connection.clone()).await?;
+    Ok(())
 }
 
 /// The key and the seven arguments of one limit.
