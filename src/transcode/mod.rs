@@ -13,7 +13,7 @@ pub mod plan;
 mod fault;
 mod json;
 mod well_known;
-mod wire;
+pub(crate) mod wire;
 
 /// How deep messages, objects and arrays may nest, in JSON and on the wire, also through `Any` and `Struct`.
 pub const MAX_DEPTH: usize = 100;
