@@ -38,6 +38,8 @@ pub mod auth;
 
 pub mod upstream;
 
+pub mod expression;
+
 pub mod protocol;
 
 pub mod route;
