@@ -120,3 +120,6 @@ impl Expression {
         evaluate::evaluate(self, facts)
     }
 }
+
+#[cfg(test)]
+mod tests;
