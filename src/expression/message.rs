@@ -181,7 +181,7 @@ impl Field {
             (Shape::Repeated | Shape::Map, _) => self.read_list(pieces, walk),
             (Shape::Singular, Form::Scalar { kind, closed, default }) => {
                 let last = self.last_scalar(pieces, *kind, closed.as_deref())?;
-                last.map_or_else(|| Scalar::of(default), |last| last).into_value()
+                last.unwrap_or_else(|| Scalar::of(default)).into_value()
             }
             (Shape::Singular, _) => self.form.value(self.find(pieces)?, walk),
         }

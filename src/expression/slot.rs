@@ -65,8 +65,11 @@ pub(super) struct Path {
     pub(super) field: Field,
 }
 
-/// The variables and their fields, for the checker: the name, its type, its slot.
-pub(super) fn variables() -> [(&'static str, Vec<(&'static str, Type, Slot)>); 3] {
+/// A field of a variable: its name, its type, its slot.
+pub(super) type Part = (&'static str, Type, Slot);
+
+/// The variables and their fields, for the checker.
+pub(super) fn variables() -> [(&'static str, Vec<Part>); 3] {
     let text = |name, text| (name, Type::String, Slot::Text(text));
     let texts = |name, texts| (name, Type::list(Type::String), Slot::Texts(texts));
     [
@@ -82,7 +85,7 @@ pub(super) fn variables() -> [(&'static str, Vec<(&'static str, Type, Slot)>); 3
                 ("claims", Type::map(Type::String, Type::Dyn), Slot::Claims),
             ],
         ),
-        ("client", vec![text("ip", Text::Address)]),
+        ("client", vec![text("address", Text::Address)]),
         (
             "http",
             vec![

@@ -142,7 +142,10 @@ fn mistake(text: &str, error: &ParseError) -> Mistake {
     let before: usize = lines.clone().take(line.saturating_sub(1)).map(str::len).sum();
     let in_line = lines.clone().nth(line.saturating_sub(1)).unwrap_or_default();
     let start = before + in_line.char_indices().nth(column.saturating_sub(1)).map_or(in_line.len(), |(at, _)| at);
-    let width = text.get(start..).and_then(|rest| rest.chars().next()).map_or(0, char::len_utf8);
+    // The whole of a word, or else one character.
+    let rest = text.get(start..).unwrap_or_default();
+    let word = rest.find(|letter: char| !letter.is_alphanumeric() && letter != '_').unwrap_or(rest.len());
+    let width = word.max(rest.chars().next().map_or(0, char::len_utf8));
     let message = error.msg.trim_start_matches("Syntax error: ");
     // The list of all tokens that may begin a value says less than this.
     let message = match message.split_once(" expecting ") {

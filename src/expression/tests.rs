@@ -411,7 +411,7 @@ fn unknown_names_are_refused() {
         "timestamp('2020-01-01T00:00:00Z')",
         "timestamp() is not supported",
     );
-    check("t.User{tenant: 'x'} == 1", "t.User{", "t.User{…}: expressions don't make messages");
+    check("t.User{tenant: 'x'} == 1", "t.User{tenant: 'x'}", "t.User{…}: expressions don't make messages");
 }
 
 #[test]
@@ -491,7 +491,7 @@ fn what_does_not_parse_is_refused() {
     check("", "", "an empty expression");
     check("1 +", "", "mismatched input the end: expected a value or an operator");
     check("auth.roles[0", "", "missing ']' at the end");
-    check("'é' == 'é' ! true", "!", "extraneous input '!': expected an operator or the end");
+    check("'é' == 'é' ! true", "!", "mismatched input '!': expected a value or an operator");
     check("has(auth)", "auth", "invalid argument to has() macro");
     check("auth.?subject == ''", ".", "unsupported syntax '.?'");
     let mistakes = Expression::compile("true &&\n  1 ==== 2", &environment(), Type::Bool).unwrap_err();
@@ -639,16 +639,16 @@ fn what_is_read_from_a_message_is_bounded() {
 fn work_is_bounded() {
     let none = compile("request.numbers.all(a, request.numbers.all(b, a + b == 2))", Type::Bool);
     // Each of n elements costs n + 1, and the outer loop as much again.
-    assert!(400 * 402 < MAX_WORK && 450 * 452 > MAX_WORK);
+    const { assert!(400 * 402 < MAX_WORK && 450 * 452 > MAX_WORK) };
     assert_eq!(evaluate(&none, &numbers(400)), Ok(Value::Bool(true)));
     assert_eq!(evaluate(&none, &numbers(450)), Err(EvaluationError::TooMuchWork));
 
     let long = json!({"tenant": "a".repeat(1 << 16), "numbers": vec![1; 1000], "user": {"tags": vec!["t"; 9000]}});
     for text in [
-        "request.numbers.all(n, request.tenant.contains('b') || n == 1)",
-        "request.numbers.all(n, request.tenant.matches('b$') || n == 1)",
+        "request.numbers.all(n, !request.tenant.contains('b'))",
+        "request.numbers.all(n, !request.tenant.matches('b$'))",
         "request.numbers.all(n, request.tenant != string(n))",
-        "request.numbers.all(n, 'x' in request.user.tags || n == 1)",
+        "request.numbers.all(n, !('x' in request.user.tags))",
         "request.numbers.all(n, size(request.numbers.map(m, request.user)) > n)",
         "request.numbers.all(n, size([request.user.tags]) == n)",
         "request.numbers.map(n, request.tenant).size() == 1000",

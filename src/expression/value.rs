@@ -58,10 +58,9 @@ impl Value {
         } else if let Some(list) = value.downcast_ref::<CelList<'_>>() {
             Self::List(list.inner().iter().map(|element| Self::of(element.as_ref())).collect::<Option<_>>()?)
         } else if let Some(map) = value.downcast_ref::<CelMap<'_>>() {
-            let entry = |(key, value): (&cel::common::types::CelMapKey<'_>, &Box<dyn Val + '_>)| {
-                Some((Self::of(key.inner())?, Self::of(value.as_ref())?))
-            };
-            Self::Map(map.inner().iter().map(entry).collect::<Option<_>>()?)
+            let entries = map.inner().iter();
+            let entries = entries.map(|(key, value)| Some((Self::of(key.inner())?, Self::of(value.as_ref())?)));
+            Self::Map(entries.collect::<Option<_>>()?)
         } else {
             Self::String(value.downcast_ref::<CelType>()?.name().to_owned())
         })

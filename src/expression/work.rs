@@ -1,8 +1,9 @@
 //! The bound on the work of one evaluation.
 //!
-//! The checker puts a call of `@spend` around every value whose size makes an operation cost more than a constant: what
-//! is looped over, what a loop compares or searches, what is put together. It charges the value's weight, and fails once
-//! the evaluation has spent what it may: a request that nests its own lists in a loop can't hold a worker for seconds.
+//! The checker puts a call of `@spend` around every value whose size makes an operation cost more than a constant:
+//! what is looped over, what a loop compares or searches, what is put together. It charges the value's weight, and
+//! fails once the evaluation has spent what it may: a request that nests its own lists in a loop can't hold a worker
+//! for seconds.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicU64, Ordering};

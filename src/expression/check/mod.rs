@@ -195,8 +195,11 @@ impl Checker<'_> {
     /// The bytes that a node and all below it take in the text.
     fn range(&self, node: &IdedExpr) -> Range<usize> {
         let mut range = self.places.offset_for(node.id).map(|(start, stop)| start as usize..stop as usize + 1);
+        // Of a select's operand, this is what stands in front of the field's name.
+        let mut operand_end = 0;
         syntax::children(&node.expr, &mut |child| {
             let child = self.range(child);
+            operand_end = child.end;
             range = Some(match range.take() {
                 None => child,
                 Some(range) => range.start.min(child.start)..range.end.max(child.end),
@@ -206,7 +209,7 @@ impl Checker<'_> {
         match &node.expr {
             Expr::Select(select) if select.field.starts_with(PRESENCE) => {}
             Expr::Select(select) => {
-                range.end = range.end.max(self.field_range(&select.operand, &select.field).end);
+                range.end = range.end.max(self.word_behind(operand_end, &select.field).end);
                 if select.test {
                     range = self.with_brackets(range, operators::HAS);
                 }
@@ -214,12 +217,13 @@ impl Checker<'_> {
             Expr::Call(call) if is_operator(&call.func_name) && call.func_name != operators::INDEX => {}
             Expr::Call(call) => range = self.with_brackets(range, &call.func_name),
             Expr::List(_) | Expr::Map(_) | Expr::Comprehension(_) => range = self.with_brackets(range, ""),
-            Expr::Ident(_) | Expr::Literal(_) | Expr::Struct(_) | Expr::Unspecified => {}
+            Expr::Struct(literal) => range = self.with_brackets(range, &literal.type_name),
+            Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => {}
         }
         range.start.min(self.text.len())..range.end.min(self.text.len())
     }
 
-    /// The same with the name of the function in front and the closing bracket behind: the parser's places have neither.
+    /// The same with the name of the function in front and the closing bracket behind, which the parser leaves out.
     fn with_brackets(&self, range: Range<usize>, name: &str) -> Range<usize> {
         let before = self.text.get(..range.start).filter(|before| before.ends_with(name));
         let start = before.map_or(range.start, |before| before.len() - name.len());
@@ -231,9 +235,12 @@ impl Checker<'_> {
 
     /// Where the name of a field stands that is selected on `operand`.
     fn field_range(&self, operand: &IdedExpr, field: &str) -> Range<usize> {
-        let behind = self.range(operand).end;
-        let start = self.text.get(behind..).and_then(|rest| rest.find(field)).map_or(behind, |at| behind + at);
-        start..(start + field.len()).min(self.text.len())
+        self.word_behind(self.range(operand).end, field)
+    }
+
+    fn word_behind(&self, start: usize, word: &str) -> Range<usize> {
+        let start = self.text.get(start..).and_then(|rest| rest.find(word)).map_or(start, |at| start + at);
+        start..(start + word.len()).min(self.text.len())
     }
 
     fn place(&mut self, id: u64, range: &Range<usize>) {

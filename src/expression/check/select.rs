@@ -9,7 +9,7 @@ use super::Checker;
 use crate::expression::field::{Field, Form};
 use crate::expression::message::{PRESENCE, Selection};
 use crate::expression::mistake::hint;
-use crate::expression::slot::{Path, Slot, variables};
+use crate::expression::slot::{Part, Path, Slot, variables};
 use crate::expression::typing::Type;
 use crate::route::nearest;
 use crate::schema::{MessageId, Shape};
@@ -249,7 +249,7 @@ impl Checker<'_> {
     }
 }
 
-fn fields_of(variable: &str) -> impl Iterator<Item = (&'static str, Type, Slot)> + use<> {
+fn fields_of(variable: &str) -> impl Iterator<Item = Part> + use<> {
     let found = variables().into_iter().find(|(name, _)| *name == variable);
     found.into_iter().flat_map(|(_, fields)| fields)
 }
