@@ -195,7 +195,9 @@ impl ApiKeys {
     pub async fn run(self: Arc<Self>) {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
-            if let Err(error) = self.reload() {
+            // The file may be on a network, and a large one takes its time to read.
+            let keys = Arc::clone(&self);
+            if let Ok(Err(error)) = tokio::task::spawn_blocking(move || keys.reload()).await {
                 tracing::error!(provider = &*self.config.name, %error, "the old API keys are kept");
             }
         }

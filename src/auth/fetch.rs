@@ -227,7 +227,7 @@ fn max_age(headers: &HeaderMap) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    //! URLs and the age of answers; exchanges are told with the issuer's and the introspection's tests.
+    //! URLs, the age of answers, and TLS; other exchanges are told with the issuer's and the introspection's tests.
 
     use super::*;
 
@@ -279,6 +279,54 @@ mod tests {
             let mut headers = HeaderMap::new();
             headers.insert(CACHE_CONTROL, HeaderValue::from_static(value));
             assert_eq!(max_age(&headers), expected.map(Duration::from_secs), "{value}");
+        }
+    }
+
+    /// A server of one answer, and the file of the authority that vouches for it.
+    async fn encrypted(file: &Path) -> Url {
+        let pair = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(vec!["localhost".into()]).unwrap().self_signed(&pair).unwrap();
+        std::fs::write(file, certificate.pem()).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::try_from(pair.serialize_der()).unwrap();
+        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}/keys", listener.local_addr().unwrap().port());
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let Ok(stream) = acceptor.accept(stream).await else { continue };
+                let service = hyper::service::service_fn(|_| async {
+                    Ok::<_, std::convert::Infallible>(http::Response::new(Full::new(Bytes::from_static(b"{}"))))
+                });
+                let stream = hyper_util::rt::TokioIo::new(stream);
+                let _ = hyper::server::conn::http1::Builder::new().serve_connection(stream, service).await;
+            }
+        });
+        Url::parse(&url).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_server_is_who_an_authority_says() {
+        let folder = std::env::temp_dir();
+        let (known, other) = ("known", "other");
+        let file = |name: &str| folder.join(format!("lockgate-authority-{name}-{}.pem", std::process::id()));
+        let url = encrypted(&file(known)).await;
+        encrypted(&file(other)).await;
+        let fetched = Client::new(Some(&file(known))).unwrap().get(&url, 2).await.unwrap();
+        assert_eq!(fetched.body, "{}");
+        let small = Client::new(Some(&file(known))).unwrap().get(&url, 1).await.unwrap_err();
+        assert!(matches!(small, FetchError::TooLarge(1)), "{small}");
+        let error = Client::new(Some(&file(other))).unwrap().get(&url, 2).await.unwrap_err();
+        assert!(error.to_string().contains("certificate"), "{error}");
+        for name in [known, other] {
+            std::fs::remove_file(file(name)).unwrap();
         }
     }
 }

@@ -4,6 +4,7 @@
 //! nobody knows. Requests never fetch; they ask the task and wait, for a bounded time, and all who wait share one fetch.
 //! The last good set serves for as long as the issuer is down.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,7 +48,7 @@ pub enum KeySourceError {
     #[error("{origin}: {source}")]
     KeySet { origin: String, source: KeySetError },
     #[error("{}: {source}", path.display())]
-    File { path: PathBuf, source: std::io::Error },
+    File { path: PathBuf, source: io::Error },
 }
 
 /// When keys are fetched.
@@ -165,7 +166,7 @@ impl LiveKeys {
             failing: AtomicBool::new(false),
         };
         if let Origin::File(file) = &keys.origin {
-            keys.take_file(file)?;
+            keys.take_file(file.path().to_owned(), file.changed())?;
         }
         Ok(keys)
     }
@@ -248,7 +249,10 @@ impl LiveKeys {
     async fn take(&self) -> Result<Duration, KeySourceError> {
         let url = match &self.origin {
             Origin::File(file) => {
-                self.take_file(file)?;
+                // The file may be on a network; other issuers, and metrics, don't wait for it.
+                let (path, file) = (file.path().to_owned(), Arc::clone(file));
+                let content = tokio::task::spawn_blocking(move || file.changed()).await.ok().flatten();
+                self.take_file(path, content)?;
                 return Ok(LOOK_EVERY);
             }
             Origin::Url(url) => url.clone(),
@@ -289,12 +293,11 @@ impl LiveKeys {
         Ok(keys)
     }
 
-    /// A look at a small local file: it is not worth a thread.
-    fn take_file(&self, file: &WatchedFile) -> Result<(), KeySourceError> {
-        match file.changed() {
+    fn take_file(&self, path: PathBuf, content: Option<io::Result<Vec<u8>>>) -> Result<(), KeySourceError> {
+        match content {
             None => Ok(()),
-            Some(Ok(bytes)) => self.replace(&file.path().display().to_string(), &bytes),
-            Some(Err(source)) => Err(KeySourceError::File { path: file.path().to_owned(), source }),
+            Some(Ok(bytes)) => self.replace(&path.display().to_string(), &bytes),
+            Some(Err(source)) => Err(KeySourceError::File { path, source }),
         }
     }
 

@@ -94,3 +94,18 @@ fn a_key_is_known_by_all_that_it_is() {
     assert!(both.holds(one.keys()[0].digest()));
     assert!(!one.holds(both.keys()[0].digest()));
 }
+
+#[test]
+fn the_keys_of_the_specifications_are_read() {
+    // RFC 7517 appendix A.1, whose first key is for encryption, and RFC 8037 appendix A.2.
+    let text = r#"{"keys":[
+        {"kty":"EC","crv":"P-256","use":"enc","kid":"1",
+         "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"},
+        {"kty":"RSA","e":"AQAB","alg":"RS256","kid":"2011-04-29",
+         "n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw"},
+        {"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+    ]}"#;
+    for (text, expected) in [(text.to_owned(), 2), (text.replace("enc", "sig"), 3)] {
+        assert_eq!(KeySet::parse(text.as_bytes()).unwrap().keys().len(), expected);
+    }
+}
