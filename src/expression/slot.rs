@@ -85,7 +85,7 @@ pub(super) fn variables() -> [(&'static str, Vec<Part>); 3] {
                 ("claims", Type::map(Type::String, Type::Dyn), Slot::Claims),
             ],
         ),
-        ("client", vec![text("address", Text::Address)]),
+        ("client", vec![text("ip", Text::Address)]),
         (
             "http",
             vec![

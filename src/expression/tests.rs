@@ -186,7 +186,7 @@ fn nobody_is_empty() {
 #[test]
 fn the_client_and_http_are_seen() {
     for text in [
-        "client.address == '192.0.2.7'",
+        "client.ip == '192.0.2.7'",
         "http.method == 'GET' && http.path.startsWith('/v1/') && http.host.endsWith('.com')",
         "http.headers['x-one'] == 'first, second'",
         "http.headers.accept.contains('html')",
@@ -369,7 +369,7 @@ fn errors_of_evaluation_hold_no_values() {
 fn what_an_expression_uses_is_known() {
     for (text, request, auth) in [
         ("auth.subject", false, true),
-        ("client.address", false, false),
+        ("client.ip", false, false),
         ("string(has(auth.claims.x))", false, true),
         ("request.tenant", true, false),
         ("string(has(request.user))", true, false),

@@ -47,6 +47,12 @@ struct LimitResultLabels {
     result: &'static str,
 }
 
+/// Why a request was not let through.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RefusalLabels {
+    reason: &'static str,
+}
+
 /// How a reload ended.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ReloadLabels {
@@ -173,6 +179,8 @@ impl Metrics {
         registry.register("resent_calls", help, self.resent_calls.clone());
         let help = "Access-log lines dropped because the log could not be written fast enough";
         registry.register("access_log_dropped", help, self.access_log_dropped.clone());
+        let help = "Requests that were not let through, by the reason that the client is not told";
+        registry.register("refused_requests", help, self.refusals.clone());
         let help = "Requests that a limit was asked for, by what it said; shadowed ones it would have refused";
         registry.register("limit_requests", help, self.limit_results.clone());
         let help = "Keys that a limit forgot because it held as many as it may";
@@ -208,6 +216,11 @@ impl Metrics {
             dropped_keys: self.limit_dropped_keys.get_or_create(&labels).clone(),
             store_errors: self.limit_store_errors.get_or_create(&labels).clone(),
         }
+    }
+
+    /// Counts a request that was not let through, for this reason.
+    pub fn refused(&self, reason: &'static str) {
+        self.refusals.get_or_create(&RefusalLabels { reason }).inc();
     }
 
     /// Adds a finished request.

@@ -13,7 +13,7 @@ pub mod position;
 
 mod fault;
 mod json;
-mod well_known;
+pub(crate) mod well_known;
 pub(crate) mod wire;
 
 /// How deep messages, objects and arrays may nest, in JSON and on the wire, also through `Any` and `Struct`.
