@@ -7,8 +7,10 @@ use crate::config::Config;
 use crate::gateway::{Gateway, Inputs, Problem};
 use crate::schema::Schema;
 use crate::schema::load::SourceSet;
+use crate::server;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::server::ServerTls;
 use crate::upstream::Upstream;
 
 /// What outlives every reload.
@@ -72,6 +74,16 @@ pub fn load(
         metrics: environment.metrics.clone(),
         access_log: environment.access_log.clone(),
     })
+}
+
+/// What is wrong with the files of the listeners' TLS, which listeners read themselves when they open.
+#[must_use]
+pub fn check_tls(config: &Config) -> Vec<Problem> {
+    let check = |listener: &server::Config| {
+        let error = ServerTls::load(listener.tls.clone()?).err()?;
+        Some(Problem { place: String::new(), message: format!("listener {:?}: {error}", listener.name) })
+    };
+    config.listeners.iter().filter_map(check).collect()
 }
 
 fn schema(config: &Config, reflected: &[SourceSet]) -> Result<Schema, Vec<Problem>> {

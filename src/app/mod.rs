@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-pub use self::load::{Environment, load};
+pub use self::load::{Environment, check_tls, load};
 use self::reflection::Asking;
 use self::reload::Reload;
 use self::sources::Fingerprint;
@@ -39,7 +39,7 @@ pub enum AppError {
     #[error("{}", lines(.0))]
     Problems(Vec<Problem>),
     #[error(transparent)]
-    Bind(#[from] crate::server::BindError),
+    Bind(#[from] crate::server::OpenError),
     #[error("the admin server can't listen on {address}: {source}")]
     Admin { address: SocketAddr, source: io::Error },
     #[error("the process can't be set up: {0}")]

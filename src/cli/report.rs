@@ -24,9 +24,11 @@ pub(super) fn config(flags: &Flags, logging: &Logging) -> Result<Config, Failure
 /// The configuration, and all that it names.
 pub(super) fn loaded(flags: &Flags, logging: &Logging) -> Result<(Config, Gateway), Failure> {
     let config = config(flags, logging)?;
+    let secured = app::check_tls(&config);
     match app::load(&config, &Environment::for_inspection(), None, &[]) {
-        Ok(gateway) => Ok((config, gateway)),
-        Err(problems) => Err(Failure::Failed(lines(&problems))),
+        Ok(gateway) if secured.is_empty() => Ok((config, gateway)),
+        Ok(_) => Err(Failure::Failed(lines(&secured))),
+        Err(problems) => Err(Failure::Failed(lines(&[problems, secured].concat()))),
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Connection {
     pub client: IpAddr,
     /// The same as text.
     pub client_text: Box<str>,
+    /// The DER of the certificate that the client has shown, once it is verified.
+    pub client_certificate: Option<Arc<[u8]>>,
     pub scheme: Scheme,
     pub limits: BodyLimits,
     /// All header fields of a request together.

@@ -78,6 +78,14 @@ impl Activity {
         }
     }
 
+    /// Waits until this moment, unless a byte has come by then.
+    pub(super) async fn silent_until(&self, until: Instant) {
+        tokio::time::sleep_until(until).await;
+        if self.head_since.load(Ordering::Relaxed) != 0 {
+            std::future::pending().await
+        }
+    }
+
     /// When it is to be closed as it stands now; `None` while requests are served.
     fn expiry(&self, limits: &Limits) -> Option<Instant> {
         if self.requests.load(Ordering::Relaxed) > 0 {

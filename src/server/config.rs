@@ -4,12 +4,16 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::tls;
+
 /// One listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The name in the configuration.
     pub name: String,
     pub address: Address,
+    /// `None`: in the clear.
+    pub tls: Option<tls::server::Config>,
     pub limits: Limits,
 }
 
@@ -29,6 +33,10 @@ pub struct Limits {
     pub header_bytes: usize,
     /// A request's body, in bytes, before and after decompression; for a streamed one, each message.
     pub body_bytes: usize,
+    /// The whole TLS handshake.
+    pub handshake_timeout: Duration,
+    /// From the accept, or the end of the handshake, to the first byte of the first request.
+    pub first_byte: Duration,
     /// From the first byte of a request to the end of its headers.
     pub header_timeout: Duration,
     /// The whole body; for a streamed one, between messages.
@@ -39,12 +47,22 @@ pub struct Limits {
     pub streams: u32,
 }
 
+impl Config {
+    /// A listener in the clear with the usual bounds.
+    #[must_use]
+    pub fn new(name: String, address: Address) -> Self {
+        Self { name, address, tls: None, limits: Limits::default() }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 20_000,
             header_bytes: 32 << 10,
             body_bytes: 4 << 20,
+            handshake_timeout: Duration::from_secs(5),
+            first_byte: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle: Duration::from_secs(120),

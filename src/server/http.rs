@@ -16,19 +16,18 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::activity::Activity;
-use super::config::Limits;
+use super::arrival::Arrival;
 use super::drain::{Drain, Phase};
 use super::listener::{Accepted, Accepting, Terms};
 use super::socket::{Socket, Version};
-use crate::call::BodyLimits;
+use super::stream::Stream;
 use crate::call::body::CutShort;
 use crate::gateway::Current;
 use crate::gateway::respond::{self, Accounted, Connection};
-use crate::protocol::forwarding::Scheme;
 
 /// The read and write buffer of an HTTP/1.1 connection, at most.
 const MAX_BUFFER_BYTES: usize = 64 << 10;
@@ -63,7 +62,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// One worker's serving of one listener.
 pub(super) struct Server {
     pub(super) worker: usize,
-    pub(super) terms: Terms,
+    pub(super) terms: Arc<Terms>,
     pub(super) current: Current,
     pub(super) drain: Drain,
     pub(super) connections: Gauge,
@@ -96,28 +95,16 @@ impl Server {
             // Beyond the limit a connection is closed without a word: an answer would cost what the limit saves.
             return;
         };
-        let limits = &self.terms.limits;
-        let connection = Connection {
-            worker: self.worker,
-            client: accepted.client(),
-            client_text: accepted.client().to_string().into(),
-            scheme: Scheme::Http,
-            max_header_bytes: limits.header_bytes,
-            limits: BodyLimits { max_bytes: limits.body_bytes, timeout: limits.body_timeout },
-        };
         let serving = Serving {
-            connection: Arc::new(connection),
-            limits: limits.clone(),
+            worker: self.worker,
+            terms: self.terms.clone(),
             current: self.current.clone(),
             activity: Arc::new(Activity::new()),
             drain: self.drain.clone(),
         };
         connections.spawn(async move {
             let _open = open;
-            match accepted {
-                Accepted::Tcp(stream, _) => serving.run(stream).await,
-                Accepted::Unix(stream) => serving.run(stream).await,
-            }
+            serving.run(accepted).await;
         });
     }
 }
@@ -165,39 +152,47 @@ impl Drop for Open {
 
 /// One connection.
 struct Serving {
-    connection: Arc<Connection>,
-    limits: Limits,
+    worker: usize,
+    terms: Arc<Terms>,
     current: Current,
     activity: Arc<Activity>,
     drain: Drain,
 }
 
 impl Serving {
-    async fn run<T>(mut self, stream: T)
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let activity = self.activity.clone();
+    async fn run(mut self, accepted: Accepted) {
         let mut drain = self.drain.clone();
         let begun = tokio::select! {
             biased;
-            begun = Socket::begin(stream, activity.clone()) => begun,
-            () = activity.expired(&self.limits) => return,
+            begun = self.begin(accepted) => begun,
             () = drained_for(&mut drain, FIRST_BYTE_IN_DRAIN) => return,
         };
-        // A client that leaves, or fails, before it asked for anything is nobody's concern.
-        let Ok(Some((socket, version))) = begun else { return };
+        let Some(Begun { socket, version, connection }) = begun else { return };
         match version {
-            Version::Http1 => self.run_http1(TokioIo::new(socket)).await,
-            Version::Http2 => self.run_http2(TokioIo::new(socket)).await,
+            Version::Http1 => self.run_http1(TokioIo::new(socket), connection).await,
+            Version::Http2 => self.run_http2(TokioIo::new(socket), connection).await,
         }
     }
 
-    async fn run_http1<T>(&mut self, io: TokioIo<Socket<T>>)
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let serve = self.serve();
+    /// Up to the first bytes of HTTP. A client that leaves, fails, or lets wait before it asked for anything is nobody's
+    /// concern.
+    async fn begin(&self, accepted: Accepted) -> Option<Begun> {
+        let arrival = Arrival::receive(accepted, &self.terms, self.worker).await?;
+        let first_byte = Instant::now() + self.terms.limits.first_byte;
+        let (socket, version) = tokio::select! {
+            biased;
+            begun = Socket::begin(arrival.stream, self.activity.clone()) => begun.ok().flatten()?,
+            () = self.activity.silent_until(first_byte) => return None,
+            () = self.activity.expired(&self.terms.limits) => return None,
+        };
+        if arrival.agreed.is_some_and(|agreed| agreed != version) {
+            return None;
+        }
+        Some(Begun { socket, version, connection: Arc::new(arrival.connection) })
+    }
+
+    async fn run_http1(&mut self, io: TokioIo<Socket<Stream>>, connection: Arc<Connection>) {
+        let serve = self.serve(connection);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
@@ -207,14 +202,11 @@ impl Serving {
         self.drive(connection, |connection| connection.graceful_shutdown()).await;
     }
 
-    async fn run_http2<T>(&mut self, io: TokioIo<Socket<T>>)
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let serve = self.serve();
+    async fn run_http2(&mut self, io: TokioIo<Socket<Stream>>, connection: Arc<Connection>) {
+        let serve = self.serve(connection);
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .max_concurrent_streams(self.limits.streams)
+            .max_concurrent_streams(self.terms.limits.streams)
             .max_header_list_size(u32::try_from(self.head_bytes()).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
@@ -230,12 +222,12 @@ impl Serving {
     /// The largest head that is read at all. It is larger than what is served, so that what is a little too large is
     /// told so in the gateway's own form.
     fn head_bytes(&self) -> usize {
-        2 * self.limits.header_bytes + MAX_BUFFER_BYTES / 2
+        2 * self.terms.limits.header_bytes + MAX_BUFFER_BYTES / 2
     }
 
     /// What serves the connection's requests.
-    fn serve(&self) -> Serve {
-        Serve { current: self.current.clone(), connection: self.connection.clone(), activity: self.activity.clone() }
+    fn serve(&self, connection: Arc<Connection>) -> Serve {
+        Serve { current: self.current.clone(), connection, activity: self.activity.clone() }
     }
 
     /// Drives a connection to its end: its own, its time's, or the process'.
@@ -256,7 +248,7 @@ impl Serving {
                     }
                     return;
                 }
-                () = self.activity.expired(&self.limits) => return,
+                () = self.activity.expired(&self.terms.limits) => return,
                 () = self.drain.reached(Phase::Draining), if !draining => {
                     draining = true;
                     shut_down(connection.as_mut());
@@ -265,6 +257,13 @@ impl Serving {
             }
         }
     }
+}
+
+/// A connection on which HTTP has begun.
+struct Begun {
+    socket: Socket<Stream>,
+    version: Version,
+    connection: Arc<Connection>,
 }
 
 /// Serves the requests of a connection.

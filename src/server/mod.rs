@@ -4,14 +4,16 @@
 //! the first byte to the last. Every wait for a client has a bound.
 
 mod activity;
+mod arrival;
 pub mod config;
 pub mod drain;
 mod http;
 mod listener;
 mod socket;
+mod stream;
 
 pub use self::config::Config;
-pub use self::listener::{BindError, Bound, Listener, Unregistered};
+pub use self::listener::{Bound, Listener, OpenError, Unregistered};
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::task::JoinSet;

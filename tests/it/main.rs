@@ -24,3 +24,4 @@ mod selftest;
 mod streams;
 mod support;
 mod tidy;
+mod tls;

@@ -3,6 +3,7 @@
 //! The comments of these types are what users read, in `docs/config.md` and in the JSON Schema. Meaning is checked by
 //! `check`; here stands only what can be told from one value. Unknown keys are mistakes everywhere.
 
+mod listener;
 mod rest;
 mod upstream;
 
@@ -10,9 +11,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::placed::{Named, Placed};
-use super::unit::{Count, Size, Time, Timeout};
-use crate::server;
+use super::unit::Time;
 
+pub(crate) use listener::{CertificatePair, ClientMode, Listener, ListenerLimits, ListenerTls, MinVersion};
 pub(crate) use rest::{HeaderLists, Http, HttpRule, Level, MethodLevel, Service, shape};
 pub(crate) use upstream::{Tls, Upstream};
 
@@ -45,53 +46,6 @@ pub(crate) struct File {
     pub http: Http,
     /// Logs and metrics.
     pub telemetry: Telemetry,
-}
-
-/// A listener.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Listener {
-    /// `IP:PORT` (`0.0.0.0:8080`, `[::]:8080`, port 0 for any that is free) or `unix:PATH`. HTTP/1.1 and HTTP/2 are
-    /// spoken on the same port.
-    pub address: Placed<String>,
-    /// The bounds of connections and requests.
-    #[serde(default)]
-    pub limits: ListenerLimits,
-}
-
-/// The bounds of connections and requests.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ListenerLimits {
-    /// Connections at a time. One more is closed at once.
-    pub connections: Count,
-    /// All header fields of a request together, from `8KiB` to `1MiB`. Beyond it: 431.
-    pub header_bytes: Placed<Size>,
-    /// A request's body, compressed and decompressed; in a stream, each message. Beyond it: 413.
-    pub body: Size,
-    /// From the first byte of a request to the end of its headers. Beyond it: 408.
-    pub header_timeout: Timeout,
-    /// From the headers to the end of the body; in a stream, from message to message. Beyond it: 408.
-    pub body_timeout: Timeout,
-    /// How long a connection may be without a request.
-    pub idle: Timeout,
-    /// HTTP/2 streams of one connection at a time.
-    pub streams: Count,
-}
-
-impl Default for ListenerLimits {
-    fn default() -> Self {
-        let limits = server::config::Limits::default();
-        Self {
-            connections: Count(u32::try_from(limits.connections).unwrap_or(u32::MAX)),
-            header_bytes: Placed::unplaced(Size(limits.header_bytes)),
-            body: Size(limits.body_bytes),
-            header_timeout: Timeout(limits.header_timeout),
-            body_timeout: Timeout(limits.body_timeout),
-            idle: Timeout(limits.idle),
-            streams: Count(limits.streams),
-        }
-    }
 }
 
 /// The admin server: a mapping, or the word `off`.

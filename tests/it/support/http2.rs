@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// A connection.
@@ -34,6 +35,14 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the gateway listens");
         stream.set_nodelay(true).expect("an option can be set");
+        Self::over(stream, address).await
+    }
+
+    /// The same on a stream that is connected already.
+    pub(crate) async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        address: SocketAddr,
+    ) -> Self {
         let (sender, connection) = h2::client::handshake(stream).await.expect("the gateway speaks HTTP/2");
         tokio::spawn(async move {
             // How the connection ends shows in each stream.
