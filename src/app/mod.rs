@@ -1,6 +1,7 @@
 //! From a checked configuration to a running process: telemetry, workers with their listeners, the admin server, and
 //! the reload that swaps in what changes.
 
+mod certificates;
 mod load;
 mod reflection;
 mod reload;
@@ -21,6 +22,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use self::certificates::Certificates;
 pub use self::load::{Environment, check_tls, load};
 use self::reflection::Asking;
 use self::reload::Reload;
@@ -112,6 +114,7 @@ pub async fn run_on(
         current: current.clone(),
         health: health.clone(),
         loaded: seen,
+        certificates: Certificates::of(&doors.listeners, environment.metrics.clone(), health.clone()),
         asking,
     };
     // It sees the stop, or is at work on a reload that no longer matters: the process does not wait for it.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use rustls::SupportedProtocolVersion;
 use tokio_rustls::TlsConnector;
@@ -12,6 +13,9 @@ use crate::support::http1::{Connection, Request};
 use crate::support::http2::Client as Http2;
 use crate::support::tls::{Authority, Client, Identity};
 use crate::support::{block_on, echo};
+
+/// How soon a changed file counts, and as much again for a busy machine.
+const LIVE: Duration = Duration::from_secs(4);
 
 const OLD: &[&SupportedProtocolVersion] = &[&rustls::version::TLS12];
 const NEW: &[&SupportedProtocolVersion] = &[&rustls::version::TLS13];
@@ -156,4 +160,60 @@ fn a_file_that_is_not_good_keeps_the_gateway_from_starting() {
         assert_ne!(finished.code, Some(0), "{command}");
         assert!(finished.stderr.contains("api.crt"), "{command}: {}", finished.stderr);
     }
+}
+
+/// The end of a certificate that ends when this year begins, as the metric tells it.
+const YEAR_2041: f64 = 2_240_611_200.0;
+
+#[test]
+fn files_that_are_replaced_are_shown_to_new_connections() {
+    let secured = Secured::start("", |_, _| {});
+    let client = secured.authority.client();
+    let mut old = Connection::over(client.connect(secured.address(), "api.test").unwrap());
+    old.call(&Request::new("GET /v1/ping")).expect(200);
+    let next = secured.authority.issue_until(&["api.test"], 2041);
+    secured.folder.replace("api.crt", &next.certificate);
+    secured.folder.replace("api.key", &next.key);
+    secured.gateway.within(LIVE, "the new certificate is shown", |gateway| {
+        let stream = client.connect(gateway.address, "api.test").unwrap();
+        next.is(stream.conn.peer_certificates())
+    });
+    assert_eq!(secured.gateway.metric("lockgate_tls_certificate_expiry_seconds", &["public"]), YEAR_2041);
+    // It touches no connection, and rebuilds nothing.
+    old.call(&Request::new("GET /v1/ping")).expect(200);
+    assert_eq!(secured.gateway.metric("lockgate_reloads_total", &[]), 0.0);
+}
+
+#[test]
+fn a_bad_pair_keeps_the_old_one_and_is_told() {
+    let secured = Secured::start("", |_, _| {});
+    let client = secured.authority.client();
+    secured.folder.replace("api.key", secured.authority.issue(&["api.test"]).key);
+    secured.gateway.within(LIVE, "it is counted", |gateway| {
+        gateway.metric("lockgate_tls_reload_failures_total", &["public"]) == 1.0
+    });
+    let ready = secured.gateway.ask("/readyz").expect(200);
+    assert!(ready.text().contains("api.crt"), "{}", ready.exchange);
+    let stream = client.connect(secured.address(), "api.test").unwrap();
+    assert!(secured.api.is(stream.conn.peer_certificates()));
+    secured.folder.replace("api.key", &secured.api.key);
+    secured.gateway.within(LIVE, "it is no longer complained of", |gateway| {
+        !gateway.ask("/readyz").expect(200).text().contains("api.crt")
+    });
+    assert_eq!(secured.ping(&client).unwrap(), 200);
+}
+
+#[test]
+fn an_authority_that_is_replaced_counts_from_the_next_connection() {
+    let tls = "client_certificates: { ca: ca.crt }";
+    let secured = Secured::start(tls, |authority, folder| drop(folder.write("ca.crt", &authority.pem)));
+    let client = secured.authority.client();
+    let (own, next) = (secured.authority.issue(&["client.test"]), Authority::new());
+    assert_eq!(secured.ping(&client.clone().showing(&own)).unwrap(), 200);
+    secured.folder.replace("ca.crt", &next.pem);
+    let stranger = next.issue(&["client.test"]);
+    secured
+        .gateway
+        .within(LIVE, "the new authority is asked", |_| secured.ping(&client.clone().showing(&stranger)).is_ok());
+    assert!(secured.ping(&client.showing(&own)).is_err());
 }
