@@ -10,5 +10,6 @@ pub mod end;
 pub mod envelope;
 pub mod forwarding;
 pub mod head;
+pub mod http1;
 pub mod metadata;
 pub mod rest;
