@@ -91,8 +91,9 @@ fn tcp(host: &str, port: u16) -> Address {
 #[test]
 fn listeners_admin_and_runtime_are_read() {
     let config = legal(
-        "listeners:\n  public:\n    address: '[::]:80'\n    limits: { connections: 7, header_bytes: 64KiB, body: 1MB, \
-         header_timeout: 1.5s, body_timeout: 1m, idle: 250ms, streams: 9 }\n  local: { address: unix:run/x.sock }\n\
+        "listeners:\n  public:\n    address: '[::]:80'\n    limits: { connections: 7, per_ip: 3, header_bytes: 64KiB, body: 1MB, \
+         handshake_timeout: 2s, \
+         first_byte: 3s, header_timeout: 1.5s, body_timeout: 1m, idle: 250ms, write_stall: 4s, age: 1d, streams: 9 }\n  local: { address: unix:run/x.sock }\n\
          admin: off\nruntime: { workers: 4, grace: 5s, drain: 1h }\ntelemetry: { access_log: off }",
     );
     let [public, local] = config.listeners.as_slice() else { panic!("two listeners") };
@@ -100,10 +101,15 @@ fn listeners_admin_and_runtime_are_read() {
     assert_eq!(public.address, server::config::Address::Tcp("[::]:80".parse().unwrap()));
     let limits = server::config::Limits {
         connections: 7,
+        per_ip: Some(3),
         header_bytes: 64 << 10,
         body_bytes: 1_000_000,
+        handshake_timeout: Duration::from_secs(2),
+        first_byte: Duration::from_secs(3),
         header_timeout: Duration::from_millis(1500),
         body_timeout: Duration::from_secs(60),
+        write_stall: Duration::from_secs(4),
+        age: Duration::from_secs(86_400),
         idle: Duration::from_millis(250),
         streams: 9,
     };
@@ -282,7 +288,8 @@ fn every_mistake_of_a_file_is_told_at_once() {
         &[
             "1:1: unknown key `upstrems`, expected `listeners`, `admin`, `runtime`, `descriptors`, `upstreams`, `defaults`, \
              `services`, `http` or `telemetry`; did you mean `upstreams`?",
-            "4:5: unknown key `adress` under `p`, expected `address` or `limits`; did you mean `address`?",
+            "4:5: unknown key `adress` under `p`, expected `address`, `tls`, `client_ip`, `addresses`, \
+             `underscore_headers`, `redirect` or `limits`; did you mean `address`?",
             "5:21: found `5` for `idle`, expected a time longer than zero with its unit, such as `20ms`, `1.5s`, `2m` or \
              `1h`, up to `365d`",
             "5:30: found `0` for `body`, expected a size in bytes such as `64KiB`, `4MiB`, `1MB` or `4096`, from `1` to `2GiB`",
@@ -320,7 +327,8 @@ fn a_misspelt_setting_is_no_method_and_a_misspelt_key_not_missing() {
     check("listeners: { a: { limits: {} } }", &["1:14: the key `address` is missing under `a`"]);
     check(
         "listeners: { a: { adress: '127.0.0.1:1' } }",
-        &["1:19: unknown key `adress` under `a`, expected `address` or `limits`; did you mean `address`?"],
+        &["1:19: unknown key `adress` under `a`, expected `address`, `tls`, `client_ip`, `addresses`, \
+             `underscore_headers`, `redirect` or `limits`; did you mean `address`?"],
     );
     check(
         "defaults: { success_status: 70000, ignored_parameters: x, json: { indent: -1 } }",

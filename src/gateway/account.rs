@@ -10,10 +10,12 @@ use http::{HeaderValue, Method, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::Gateway;
+use super::head::Asking;
 use super::respond::Connection;
 use crate::call::body::{Body, CutShort};
 use crate::call::endpoint::Endpoint;
 use crate::call::progress::Progress;
+use crate::protocol::client_address::Client;
 use crate::status::{Code, Status};
 use crate::telemetry::access::Record;
 use crate::telemetry::metrics::{MethodMetrics, Observation};
@@ -23,6 +25,9 @@ pub(super) struct Account {
     gateway: Arc<Gateway>,
     connection: Arc<Connection>,
     verb: Method,
+    pub(super) client: Client,
+    /// Its address as text, where that is not the connection's.
+    client_text: Option<Box<str>>,
     time: SystemTime,
     pub(super) request_id: HeaderValue,
     pub(super) progress: Arc<Progress>,
@@ -42,13 +47,15 @@ impl Account {
     pub(super) fn open(
         gateway: &Arc<Gateway>,
         connection: &Arc<Connection>,
-        verb: &Method,
+        (verb, asking): (&Method, Asking),
         request_id: HeaderValue,
     ) -> Self {
         Self {
             gateway: gateway.clone(),
             connection: connection.clone(),
             verb: verb.clone(),
+            client: asking.client,
+            client_text: asking.text,
             time: SystemTime::now(),
             request_id,
             progress: Arc::default(),
@@ -98,7 +105,7 @@ impl Account {
                 time: self.time,
                 // Only what is visible ASCII is taken for a request id.
                 request_id: self.request_id.to_str().unwrap_or_default(),
-                client: &self.connection.client_text,
+                client: self.client_text.as_deref().unwrap_or(&self.connection.peer_text),
                 verb: &self.verb,
                 route: endpoint.map_or("", |endpoint| &endpoint.template),
                 rpc: endpoint.map_or("", |endpoint| endpoint.rpc()),

@@ -6,6 +6,7 @@
 mod account;
 mod build;
 pub mod config;
+pub mod head;
 pub mod respond;
 
 use std::sync::Arc;

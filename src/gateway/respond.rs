@@ -9,15 +9,16 @@ use std::sync::Arc;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode};
 
 use super::Gateway;
 use super::account::Account;
 pub use super::account::Accounted;
+use super::head::{self, Asking, Rules};
 use crate::call::body::Body;
 use crate::call::endpoint::Endpoint;
-use crate::call::{self, BodyLimits, Incoming};
-use crate::protocol::forwarding::{self, Chain, Forwarding, Origin, Scheme, Trace, X_REQUEST_ID};
+use crate::call::{self, Incoming};
+use crate::protocol::forwarding::{self, Forwarding, Origin, Scheme, Trace, X_REQUEST_ID};
 use crate::protocol::rest::error::ErrorFormat;
 use crate::protocol::{deadline, metadata};
 use crate::route::captures::Captures;
@@ -30,20 +31,18 @@ use crate::status::{Blame, Code, Status};
 pub struct Connection {
     /// The worker that serves it.
     pub worker: usize,
-    /// The address of the client.
-    pub client: IpAddr,
+    /// Where it comes from: the client, or a proxy before it.
+    pub peer: IpAddr,
     /// The same as text.
-    pub client_text: Box<str>,
+    pub peer_text: Box<str>,
+    /// Whether what the peer says of its own clients is believed.
+    pub trusted: bool,
     /// The DER of the certificate that the client has shown, once it is verified.
     pub client_certificate: Option<Arc<[u8]>>,
     pub scheme: Scheme,
-    pub limits: BodyLimits,
-    /// All header fields of a request together.
-    pub max_header_bytes: usize,
+    /// What its listener holds requests to.
+    pub rules: Arc<Rules>,
 }
-
-/// The longest path and query together.
-const MAX_TARGET_BYTES: usize = 8 << 10;
 
 thread_local! {
     /// The memory of the last request's captures, for the next request of this thread.
@@ -56,10 +55,15 @@ pub async fn respond(
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Response<Accounted> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let request_id = forwarding::request_id(&head.headers, rand::random());
-    let mut account = Account::open(&gateway, &connection, &head.method, request_id);
-    let served = serve(&gateway, &connection, &mut account, (&head, body)).await;
+    let asking = Asking::of(&head.headers, &connection);
+    let mut account = Account::open(&gateway, &connection, (&head.method, asking), request_id);
+    let checked = head::check(&mut head, &connection, account.client.address);
+    let served = match checked {
+        Ok(()) => serve(&gateway, &connection, &mut account, (&head, body)).await,
+        Err(status) => Served { endpoint: None, outcome: Err(status) },
+    };
     let (mut response, failure) = match served.outcome {
         Ok(response) => (response, None),
         Err(status) => (failure(&gateway, served.endpoint.as_deref(), &status), Some(status)),
@@ -85,8 +89,8 @@ async fn serve(
     account: &mut Account,
     (head, body): (&Parts, Incoming),
 ) -> Served {
-    if let Err(status) = check_head(head, connection) {
-        return Served { endpoint: None, outcome: Err(status) };
+    if let Some(redirect) = connection.rules.redirect {
+        return Served { endpoint: None, outcome: Err(redirect.status(head)) };
     }
     let mut captures = SPARE_CAPTURES.take();
     let endpoint = match gateway.find(&head.method, head.uri.path(), &mut captures) {
@@ -105,36 +109,6 @@ async fn serve(
     Served { endpoint: Some(endpoint), outcome }
 }
 
-/// What no request may have, whichever its endpoint.
-fn check_head(head: &Parts, connection: &Connection) -> Result<(), Status> {
-    let too_large = |message, http| Err(Status::new(Code::ResourceExhausted, Blame::Client, message).with_http(http));
-    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    if target > MAX_TARGET_BYTES {
-        return too_large("the request target is too long", StatusCode::URI_TOO_LONG);
-    }
-    let size: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if size > connection.max_header_bytes {
-        return too_large("the request's headers are too large", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
-    }
-    if head.version != Version::HTTP_11 {
-        return Ok(());
-    }
-    // RFC 9112, 3.2: exactly one, also beside a target that has an authority of its own.
-    let mut hosts = head.headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
-        (Some(_), None) => Err(Status::invalid_argument("host", "it is no host")),
-        (None, _) => Err(Status::invalid_argument("host", "it is missing")),
-        (Some(_), Some(_)) => Err(Status::invalid_argument("host", "it is there more than once")),
-    }
-}
-
-/// Whether it is a host, with a port or without. Most are of these characters alone; the rest is parsed.
-fn is_host(host: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
-    host.iter().all(plain) || Authority::try_from(host).is_ok()
-}
-
 async fn call_endpoint(
     connection: &Connection,
     account: &Account,
@@ -151,7 +125,7 @@ async fn call_endpoint(
         metadata: &metadata,
         body,
         deadline: timeout.and_then(|timeout| account.progress.start.checked_add(timeout)),
-        limits: connection.limits,
+        limits: connection.rules.body,
         progress: &account.progress,
     };
     call::answer(endpoint, request).await
@@ -177,8 +151,8 @@ fn metadata(
         origin: Origin::Gateway,
     };
     let forwarding = Forwarding {
-        peer: connection.client,
-        chain: Chain::default(),
+        peer: connection.peer,
+        chain: &account.client.chain,
         scheme: connection.scheme,
         host,
         request_id: &account.request_id,

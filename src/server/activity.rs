@@ -9,6 +9,9 @@ use tokio::time::Instant;
 
 use super::config::Limits;
 
+/// Written at once, this may be control frames of HTTP/2 alone: a ping and its answer, acknowledged settings, a window.
+pub(super) const LONGEST_CONTROL_BYTES: usize = 64;
+
 /// A connection's state, shared by its socket, its requests and its timer.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -44,9 +47,10 @@ impl Activity {
         self.idle_since.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Bytes went to the client: it is not idle while it takes what it asked for.
-    pub(super) fn sent(&self) {
-        if self.requests.load(Ordering::Relaxed) == 0 {
+    /// Bytes went to the client: it is not idle while it takes what it asked for. What is as short as a ping is no such
+    /// thing: an HTTP/2 client that answers pings alone is idle.
+    pub(super) fn sent(&self, bytes: usize) {
+        if bytes > LONGEST_CONTROL_BYTES && self.requests.load(Ordering::Relaxed) == 0 {
             self.idle_since.store(self.now(), Ordering::Relaxed);
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -20,9 +20,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::activity::Activity;
+use super::answers::{Answer, Answers};
 use super::arrival::Arrival;
 use super::drain::{Drain, Phase};
+use super::gate::Refusal;
 use super::listener::{Accepted, Accepting, Terms};
+use super::peers::Counted;
+use super::reserve::Reserve;
 use super::socket::{Socket, Version};
 use super::stream::Stream;
 use crate::call::body::CutShort;
@@ -56,8 +60,11 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection that was just accepted when the drain began may take for its first byte.
 const FIRST_BYTE_IN_DRAIN: Duration = Duration::from_millis(500);
 
-/// The pause after accepting failed for lack of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// So much of an answer may be left to the connection when it is over here; more is watched until the client takes it.
+const MAX_LEFT_BYTES: usize = 16 << 10;
+
+/// Connections reach at least this part of their age.
+const YOUNGEST_AGE: f64 = 0.9;
 
 /// One worker's serving of one listener.
 pub(super) struct Server {
@@ -73,13 +80,14 @@ impl Server {
     pub(super) async fn run(self, socket: Accepting) {
         let mut connections = JoinSet::new();
         let mut drain = self.drain.clone();
+        let mut reserve = Reserve::take();
         loop {
             tokio::select! {
                 biased;
                 () = drain.reached(Phase::Draining) => break,
-                accepted = socket.accept() => match accepted {
+                accepted = socket.accept(self.terms.limits.write_stall) => match accepted {
                     Ok(accepted) => self.spawn(accepted, &mut connections),
-                    Err(error) => accept_failed(&self.terms.name, &error).await,
+                    Err(error) => reserve.accept_failed(&socket, &self.terms, &error).await,
                 },
                 Some(_) = connections.join_next() => {}
             }
@@ -100,6 +108,7 @@ impl Server {
             terms: self.terms.clone(),
             current: self.current.clone(),
             activity: Arc::new(Activity::new()),
+            answers: Arc::new(Answers::new()),
             drain: self.drain.clone(),
         };
         connections.spawn(async move {
@@ -107,17 +116,6 @@ impl Server {
             serving.run(accepted).await;
         });
     }
-}
-
-async fn accept_failed(name: &str, error: &std::io::Error) {
-    use std::io::ErrorKind;
-    // These concern the one connection that was to be accepted.
-    if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused)
-    {
-        return;
-    }
-    tracing::warn!(listener = name, %error, "accepting a connection failed");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
 /// Waits until the process has been draining for this time.
@@ -156,6 +154,7 @@ struct Serving {
     terms: Arc<Terms>,
     current: Current,
     activity: Arc<Activity>,
+    answers: Arc<Answers>,
     drain: Drain,
 }
 
@@ -167,10 +166,10 @@ impl Serving {
             begun = self.begin(accepted) => begun,
             () = drained_for(&mut drain, FIRST_BYTE_IN_DRAIN) => return,
         };
-        let Some(Begun { socket, version, connection }) = begun else { return };
+        let Some(Begun { socket, version, connection, _counted }) = begun else { return };
         match version {
             Version::Http1 => self.run_http1(TokioIo::new(socket), connection).await,
-            Version::Http2 => self.run_http2(TokioIo::new(socket), connection).await,
+            Version::Http2 => self.run_http2(TokioIo::new(socket.with(self.answers.clone())), connection).await,
         }
     }
 
@@ -181,29 +180,30 @@ impl Serving {
         let first_byte = Instant::now() + self.terms.limits.first_byte;
         let (socket, version) = tokio::select! {
             biased;
-            begun = Socket::begin(arrival.stream, self.activity.clone()) => begun.ok().flatten()?,
+            begun = Socket::begin(arrival.stream, self.activity.clone(), self.head_bytes()) => begun.ok().flatten()?,
             () = self.activity.silent_until(first_byte) => return None,
             () = self.activity.expired(&self.terms.limits) => return None,
         };
         if arrival.agreed.is_some_and(|agreed| agreed != version) {
             return None;
         }
-        Some(Begun { socket, version, connection: Arc::new(arrival.connection) })
+        Some(Begun { socket, version, connection: Arc::new(arrival.connection), _counted: arrival.counted })
     }
 
     async fn run_http1(&mut self, io: TokioIo<Socket<Stream>>, connection: Arc<Connection>) {
-        let serve = self.serve(connection);
+        let refusal = io.inner().refusal();
+        let serve = self.serve(connection, refusal);
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
             .max_header_size(self.head_bytes())
             .max_buf_size(MAX_BUFFER_BYTES.max(self.head_bytes()))
             .serve_connection(io, service_fn(|request| serve.request(request)));
-        self.drive(connection, |connection| connection.graceful_shutdown()).await;
+        self.drive(Version::Http1, connection, |connection| connection.graceful_shutdown()).await;
     }
 
     async fn run_http2(&mut self, io: TokioIo<Socket<Stream>>, connection: Arc<Connection>) {
-        let serve = self.serve(connection);
+        let serve = self.serve(connection, None);
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.terms.limits.streams)
@@ -216,7 +216,7 @@ impl Serving {
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIMEOUT)
             .serve_connection(io, service_fn(|request| serve.request(request)));
-        self.drive(connection, |connection| connection.graceful_shutdown()).await;
+        self.drive(Version::Http2, connection, |connection| connection.graceful_shutdown()).await;
     }
 
     /// The largest head that is read at all. It is larger than what is served, so that what is a little too large is
@@ -226,12 +226,13 @@ impl Serving {
     }
 
     /// What serves the connection's requests.
-    fn serve(&self, connection: Arc<Connection>) -> Serve {
-        Serve { current: self.current.clone(), connection, activity: self.activity.clone() }
+    fn serve(&self, connection: Arc<Connection>, refusal: Option<Arc<Refusal>>) -> Serve {
+        let (current, activity, answers) = (self.current.clone(), self.activity.clone(), self.answers.clone());
+        Serve { current, connection, activity, answers, refusal, served: AtomicUsize::new(0) }
     }
 
     /// Drives a connection to its end: its own, its time's, or the process'.
-    async fn drive<C, E>(&mut self, connection: C, shut_down: impl Fn(Pin<&mut C>))
+    async fn drive<C, E>(&mut self, version: Version, connection: C, shut_down: impl Fn(Pin<&mut C>))
     where
         C: Future<Output = Result<(), E>>,
         E: std::fmt::Display,
@@ -239,6 +240,9 @@ impl Serving {
         let mut connection = pin!(connection);
         let mut cut = self.drain.clone();
         let mut draining = false;
+        let limits = &self.terms.limits;
+        let mut age = pin!(tokio::time::sleep(limits.age.mul_f64(rand::random_range(YOUNGEST_AGE..=1.0))));
+        let mut aged = false;
         loop {
             tokio::select! {
                 biased;
@@ -248,7 +252,16 @@ impl Serving {
                     }
                     return;
                 }
-                () = self.activity.expired(&self.terms.limits) => return,
+                () = self.activity.expired(limits) => return,
+                () = self.answers.flooded(), if version == Version::Http2 => {
+                    tracing::warn!(listener = self.terms.name, "a client cancelled most of its requests at once");
+                    return;
+                }
+                () = self.answers.stalled(limits.write_stall), if version == Version::Http2 => return,
+                () = age.as_mut(), if !aged => {
+                    aged = true;
+                    shut_down(connection.as_mut());
+                }
                 () = self.drain.reached(Phase::Draining), if !draining => {
                     draining = true;
                     shut_down(connection.as_mut());
@@ -264,6 +277,7 @@ struct Begun {
     socket: Socket<Stream>,
     version: Version,
     connection: Arc<Connection>,
+    _counted: Option<Counted>,
 }
 
 /// Serves the requests of a connection.
@@ -271,18 +285,36 @@ struct Serve {
     current: Current,
     connection: Arc<Connection>,
     activity: Arc<Activity>,
+    answers: Arc<Answers>,
+    /// Of HTTP/1.
+    refusal: Option<Arc<Refusal>>,
+    /// Requests by now.
+    served: AtomicUsize,
 }
 
 impl Serve {
     /// Serves one request by the snapshot of its moment.
     fn request(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Served>, Infallible>> + Send + use<> {
         self.activity.begin_request();
+        let number = self.served.fetch_add(1, Ordering::Relaxed);
+        if let Some(fault) = self.refusal.as_ref().and_then(|refusal| refusal.of(number)) {
+            request.extensions_mut().insert(fault);
+        }
         let ending = Ending(self.activity.clone());
         let responding = respond::respond(self.current.load_full(), self.connection.clone(), request);
-        async move { Ok(responding.await.map(|body| Served { body, _ending: ending })) }
+        let mut answer = self.answers.begin();
+        async move {
+            let response = responding.await;
+            if response.body().is_end_stream() {
+                answer.end();
+            } else {
+                answer.handed_over();
+            }
+            Ok(response.map(|body| Served { body, answer, large: false, _ending: ending }))
+        }
     }
 }
 
@@ -298,6 +330,9 @@ impl Drop for Ending {
 /// The body of an answer, whose end the connection's timer is told.
 struct Served {
     body: Accounted,
+    answer: Answer,
+    /// Whether the last piece was.
+    large: bool,
     _ending: Ending,
 }
 
@@ -306,11 +341,22 @@ impl http_body::Body for Served {
     type Error = CutShort;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        self.answer.asked_for();
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.large = frame.data_ref().is_some_and(|data| data.len() > MAX_LEFT_BYTES);
+                if self.is_end_stream() { self.answer.end() } else { self.answer.handed_over() }
+            }
+            Poll::Ready(None | Some(Err(_))) => self.answer.end(),
+            Poll::Pending => {}
+        }
+        polled
     }
 
+    /// The end of a large piece is told once the client has let it through: until then its answer is not over.
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_end_stream() && !self.large
     }
 
     fn size_hint(&self) -> SizeHint {

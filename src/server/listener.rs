@@ -5,12 +5,16 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use super::config::{Address, Config, Limits};
+use super::config::{Address, Config, Limits, ProxyProtocol};
+use super::peers::Peers;
 use super::stream::Wire;
+use crate::call::BodyLimits;
+use crate::gateway::head::Rules;
 use crate::tls::TlsError;
 use crate::tls::server::ServerTls;
 
@@ -18,10 +22,7 @@ use crate::tls::server::ServerTls;
 const BACKLOG: i32 = 1024;
 
 /// A silent client is probed after this time.
-const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(60);
-
-/// How long a client may take nothing of what is sent to it, before its connection is reset.
-const WRITE_STALL: std::time::Duration = std::time::Duration::from_secs(30);
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Why a listener can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +62,10 @@ pub struct Listener {
 #[derive(Debug)]
 pub(super) struct Terms {
     pub(super) limits: Limits,
+    pub(super) rules: Arc<Rules>,
+    pub(super) proxy_protocol: ProxyProtocol,
+    /// Where connections are bounded by address.
+    pub(super) peers: Option<Arc<Peers>>,
     pub(super) tls: Option<Arc<ServerTls>>,
     /// Connections that are open, over all workers.
     pub(super) open: Arc<AtomicUsize>,
@@ -107,12 +112,7 @@ impl Bound {
                 (sockets.into_iter().map(Raw::Unix).collect(), shown, None, Some((path.clone(), identity(path))))
             }
         };
-        let terms = Terms {
-            limits: config.limits.clone(),
-            tls: tls.map(Arc::new),
-            open: Arc::default(),
-            name: config.name.clone(),
-        };
+        let terms = Terms::new(config, tls.map(Arc::new));
         Ok(Self { terms: Arc::new(terms), sockets, shown, local, unix })
     }
 
@@ -143,6 +143,29 @@ impl Bound {
     /// Takes the socket of one worker out.
     pub fn take(&mut self) -> Option<Unregistered> {
         self.sockets.pop().map(|raw| Unregistered { raw, terms: self.terms.clone() })
+    }
+}
+
+impl Terms {
+    fn new(config: &Config, tls: Option<Arc<ServerTls>>) -> Self {
+        let limits = config.limits.clone();
+        let rules = Rules {
+            body: BodyLimits { max_bytes: limits.body_bytes, timeout: limits.body_timeout },
+            max_header_bytes: limits.header_bytes,
+            trust: config.trust.clone(),
+            addresses: config.addresses.clone(),
+            underscores: config.underscores,
+            redirect: config.redirect,
+        };
+        Self {
+            rules: Arc::new(rules),
+            proxy_protocol: config.proxy_protocol,
+            peers: limits.per_ip.map(|limit| Arc::new(Peers::new(limit))),
+            limits,
+            tls,
+            open: Arc::default(),
+            name: config.name.clone(),
+        }
     }
 }
 
@@ -263,15 +286,15 @@ impl Accepting {
         }
     }
 
-    /// The next connection.
-    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+    /// The next connection, which is reset once the client takes nothing for so long.
+    pub(super) async fn accept(&self, write_stall: Duration) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 let socket = SockRef::from(&stream);
                 socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
-                socket.set_tcp_user_timeout(Some(WRITE_STALL))?;
+                socket.set_tcp_user_timeout(Some(write_stall))?;
                 Ok(Accepted::tcp(stream, peer))
             }
             Self::Unix(listener) => Ok(Accepted::unix(listener.accept().await?.0)),

@@ -4,11 +4,15 @@
 //! the first byte to the last. Every wait for a client has a bound.
 
 mod activity;
+mod answers;
 mod arrival;
 pub mod config;
 pub mod drain;
+mod gate;
 mod http;
 mod listener;
+mod peers;
+mod reserve;
 mod socket;
 mod stream;
 

@@ -12,8 +12,10 @@
 
 mod access_log;
 mod admin;
+mod ambiguity;
 mod bodies;
 mod cases;
+mod client_address;
 mod command_line;
 mod demo;
 mod lifecycle;
@@ -21,6 +23,7 @@ mod odd;
 mod reflection;
 mod reload;
 mod selftest;
+mod slow;
 mod streams;
 mod support;
 mod tidy;

@@ -1,9 +1,15 @@
 //! `listeners`: what a file says of them → [`server::Config`].
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
 use super::super::file::{self, ClientMode, MinVersion};
 use super::super::placed::{Named, Placed};
 use super::super::unit::Size;
 use super::Check;
+use crate::gateway::head::{Redirect, Underscores};
+use crate::protocol::client_address::{AddressRules, Header, Trust};
 use crate::server;
 use crate::tls::server as tls;
 
@@ -12,6 +18,9 @@ const HEADER_BYTES: std::ops::RangeInclusive<usize> = 8 << 10..=1 << 20;
 
 /// The most listeners: each has sockets and a task in every worker.
 const MAX_LISTENERS: usize = 64;
+
+/// The most networks of one list: each request may be compared with all of them.
+const MAX_NETWORKS: usize = 1000;
 
 /// The most certificates of a listener: each has its files looked at a few times a second.
 const MAX_CERTIFICATES: usize = 1000;
@@ -43,8 +52,64 @@ impl Check<'_> {
             name,
             address,
             tls: listener.tls.map(|tls| self.listener_tls(tls)),
+            trust: Trust {
+                proxies: self.networks(&listener.client_ip.trusted_proxies),
+                header: match listener.client_ip.header {
+                    file::ClientHeader::XForwardedFor => Header::XForwardedFor,
+                    file::ClientHeader::Forwarded => Header::Forwarded,
+                },
+            },
+            proxy_protocol: match listener.client_ip.proxy_protocol {
+                file::Switch::Off => server::config::ProxyProtocol::Off,
+                file::Switch::On => server::config::ProxyProtocol::On,
+            },
+            addresses: AddressRules {
+                allow: self.networks(&listener.addresses.allow),
+                deny: self.networks(&listener.addresses.deny),
+            },
+            underscores: match listener.underscore_headers {
+                file::UnderscoreHeaders::Drop => Underscores::Drop,
+                file::UnderscoreHeaders::Reject => Underscores::Reject,
+                file::UnderscoreHeaders::Allow => Underscores::Allow,
+            },
+            redirect: listener.redirect.and_then(|redirect| self.redirect(&redirect)),
             limits: self.limits(listener.limits),
         }
+    }
+
+    fn networks(&mut self, texts: &[Placed<String>]) -> Vec<IpNet> {
+        if let Some(more) = texts.get(MAX_NETWORKS) {
+            self.problems.push(more.span, format!("there are more than {MAX_NETWORKS} networks"));
+        }
+        let mut networks = Vec::with_capacity(texts.len());
+        for text in texts.iter().take(MAX_NETWORKS) {
+            let single = || text.value.parse::<IpAddr>().map(IpNet::from).ok();
+            match text.value.parse::<IpNet>().ok().or_else(single) {
+                Some(network) => networks.push(network.trunc()),
+                None => {
+                    let message = format!(
+                        "`{}` is no address and no network, expected one such as `192.0.2.1`, `10.0.0.0/8` or \
+                         `2001:db8::/32`",
+                        text.value
+                    );
+                    self.problems.push(text.span, message);
+                }
+            }
+        }
+        networks
+    }
+
+    fn redirect(&mut self, text: &Placed<String>) -> Option<Redirect> {
+        let port = match text.value.strip_prefix("https") {
+            Some("") => Some(None),
+            Some(port) => port.strip_prefix(':').and_then(|port| port.parse().ok()).filter(|port| *port > 0).map(Some),
+            None => None,
+        };
+        if port.is_none() {
+            let message = format!("found `{}` for `redirect`, expected `https` or `https:PORT`", text.value);
+            self.problems.push(text.span, message);
+        }
+        port.map(|port| Redirect { port })
     }
 
     fn listener_address(&mut self, address: &Placed<String>) -> Option<server::config::Address> {
@@ -101,12 +166,15 @@ impl Check<'_> {
         }
         server::config::Limits {
             connections: usize::try_from(given.connections.0).unwrap_or(usize::MAX),
+            per_ip: given.per_ip.map(|count| usize::try_from(count.0).unwrap_or(usize::MAX)),
             header_bytes,
             body_bytes: given.body.0,
             handshake_timeout: given.handshake_timeout.0,
             first_byte: given.first_byte.0,
             header_timeout: given.header_timeout.0,
             body_timeout: given.body_timeout.0,
+            write_stall: given.write_stall.0,
+            age: given.age.0,
             idle: given.idle.0,
             streams: given.streams.0,
         }

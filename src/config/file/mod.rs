@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::placed::{Named, Placed};
 use super::unit::Time;
 
-pub(crate) use listener::{CertificatePair, ClientMode, Listener, ListenerLimits, ListenerTls, MinVersion};
+pub(crate) use listener::{
+    CertificatePair, ClientHeader, ClientMode, Listener, ListenerLimits, ListenerTls, MinVersion, Switch,
+    UnderscoreHeaders,
+};
 pub(crate) use rest::{HeaderLists, Http, HttpRule, Level, MethodLevel, Service, shape};
 pub(crate) use upstream::{Tls, Upstream};
 
@@ -29,6 +32,7 @@ pub(crate) const DEFAULT_ADMIN: &str = "127.0.0.1:9901";
 #[schemars(title = "Lockgate", deny_unknown_fields)]
 pub(crate) struct File {
     /// Where clients connect, by names of your choice. Without any, one listener is at `127.0.0.1:8080`.
+    /// They take effect when the process starts; the certificates that they name, at any time.
     pub listeners: Option<Named<Listener>>,
     /// The admin server: `/livez`, `/readyz`, `/metrics` and `/routes`. `off` for none.
     pub admin: Option<Placed<Admin>>,

@@ -51,6 +51,12 @@ impl Client {
         Self { sender, address }
     }
 
+    /// Waits until the gateway has seen all that was sent: it answers one request more.
+    pub(crate) async fn sync(&mut self) {
+        let mut exchange = self.get("/v1/ping", &[]).await;
+        exchange.head().await.expect("the connection is open").rest().await.1.expect("it is answered");
+    }
+
     /// Opens a request whose body stays open.
     pub(crate) async fn open(&mut self, verb: &str, target: &str, headers: &[(&str, &str)]) -> Exchange {
         self.send(verb, target, headers, false).await
