@@ -25,6 +25,9 @@ const FIRST_READ_BYTES: usize = 8 << 10;
 /// answer.
 const MAX_LEFT_OVER_BYTES: usize = 64 << 10;
 
+/// How often a connection of HTTP/2 is read from before others have their turn.
+const MAX_READS_AT_ONCE: u8 = 16;
+
 /// How long that may take.
 const LINGER: Duration = Duration::from_millis(500);
 
@@ -45,6 +48,8 @@ pub(super) struct Socket<T> {
     /// `None` for HTTP/2, which has no two readings.
     gate: Option<Gate>,
     reading: Reading,
+    /// Of HTTP/2, one after the other without a pause.
+    reads: u8,
     closing: Closing,
 }
 
@@ -95,7 +100,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 (ahead.freeze(), None, Reading::Client)
             }
         };
-        Ok(Some((Self { inner, ahead, activity, answers: None, gate, reading, closing: Closing::No }, version)))
+        Ok(Some((
+            Self { inner, ahead, activity, answers: None, gate, reading, reads: 0, closing: Closing::No },
+            version,
+        )))
     }
 
     /// The same, telling these answers what the client takes.
@@ -162,6 +170,18 @@ impl<T: AsyncRead + Unpin> Socket<T> {
         Poll::Ready(Ok(true))
     }
 
+    /// One connection that always has more to read, such as pings, is served in turns with the others of its thread.
+    fn poll_http2(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.reads >= MAX_READS_AT_ONCE {
+            self.reads = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
+        self.reads = if polled.is_ready() { self.reads + 1 } else { 0 };
+        polled
+    }
+
     fn follow(&mut self, next: Next) {
         self.reading = match next {
             Next::Read => Reading::Client,
@@ -195,9 +215,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
             match (this.reading, &mut this.gate) {
                 (Reading::Refused, _) => return Poll::Pending,
                 (Reading::Broken, _) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
-                (Reading::Begun | Reading::Client, None) => {
-                    return Pin::new(&mut this.inner).poll_read(context, buffer);
-                }
+                (Reading::Begun | Reading::Client, None) => return this.poll_http2(context, buffer),
                 (Reading::Client, Some(gate)) if gate.held.is_empty() => {
                     let before = buffer.filled().len();
                     ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;

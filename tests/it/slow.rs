@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -82,6 +84,22 @@ fn half_a_body_is_408() {
     }
 }
 
+#[test]
+fn a_body_that_trickles_is_408_before_its_time_is_up() {
+    let gateway = Gateway::configured(&configuration(
+        echo::address(),
+        "listeners: { public: { address: 127.0.0.1:0, limits: { body_timeout: 60s } } }",
+    ));
+    let begun = Instant::now();
+    let mut connection = gateway.connect();
+    let head = "POST /v1/echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 10000\r\n\r\n{";
+    connection.send(head.as_bytes());
+    assert_eq!(connection.head().status, 408);
+    // Less than 1 KiB/s after ten seconds.
+    let elapsed = begun.elapsed().as_secs_f64();
+    assert!((9.5..13.0).contains(&elapsed), "after {elapsed} s");
+}
+
 /// Whether a connection ends by itself in time.
 async fn ends<F: Future>(connection: F) -> bool {
     tokio::time::timeout(LIMIT + LATER, connection).await.is_ok()
@@ -154,6 +172,47 @@ fn a_flood_of_cancelled_requests_is_cut() {
         panic!("a thousand cancelled requests are taken");
     });
     beside.call(&Request::new("GET /v1/ping")).expect(200);
+}
+
+/// An HTTP/2 frame on the connection's own stream.
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags, 0, 0, 0, 0], payload].concat()
+}
+
+#[test]
+fn a_flood_of_control_frames_takes_no_others_turn() {
+    let gateway = Gateway::configured(&configuration(echo::address(), ""));
+    for flood in [frame(6, 0, &[0; 8]), frame(4, 0, &[]), frame(2, 0, &[0, 0, 0, 1, 0])] {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (address, stopping) = (gateway.address, Arc::clone(&stop));
+        let flooding = std::thread::spawn(move || {
+            let many = flood.repeat(4096);
+            // It may be cut, and comes again.
+            while !stopping.load(Ordering::Relaxed) {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.set_write_timeout(Some(LIMIT)).unwrap();
+                let _ = stream
+                    .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+                    .and_then(|()| stream.write_all(&frame(4, 0, &[])));
+                let mut answers = stream.try_clone().unwrap();
+                let reading = std::thread::spawn(move || while matches!(answers.read(&mut [0; 1 << 16]), Ok(1..)) {});
+                while !stopping.load(Ordering::Relaxed) && stream.write_all(&many).is_ok() {}
+                let _ = stream.shutdown(std::net::Shutdown::Both);
+                let _ = reading.join();
+            }
+        });
+        let mut connection = gateway.connect();
+        let mut slowest = Duration::ZERO;
+        for _ in 0..100 {
+            let begun = Instant::now();
+            connection.call(&Request::new("GET /v1/ping")).expect(200);
+            slowest = slowest.max(begun.elapsed());
+        }
+        stop.store(true, Ordering::Relaxed);
+        flooding.join().unwrap();
+        assert!(slowest < LIMIT, "a request took {slowest:?}");
+    }
 }
 
 #[test]
