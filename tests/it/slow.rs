@@ -138,6 +138,19 @@ fn a_connection_without_requests_or_of_some_age_is_gone() {
 }
 
 #[test]
+fn a_client_of_http2_that_only_pings_is_idle() {
+    let gateway = limited("idle");
+    block_on(async {
+        let stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+        let (_sender, mut connection) = h2::client::handshake::<_>(stream).await.unwrap();
+        let mut pings = connection.ping_pong().unwrap();
+        let connection = tokio::spawn(connection);
+        tokio::spawn(async move { while pings.ping(h2::Ping::opaque()).await.is_ok() {} });
+        assert!(ends(connection).await, "it is still open");
+    });
+}
+
+#[test]
 fn what_began_before_a_connection_is_too_old_is_answered() {
     let gateway = limited("age");
     let mut connection = gateway.connect();

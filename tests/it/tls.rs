@@ -82,6 +82,21 @@ fn both_versions_of_http_are_spoken_as_agreed() {
 }
 
 #[test]
+fn a_proxy_speaks_before_the_handshake() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    authority.issue(&["api.test"]).write(&folder, "api");
+    let listener = "listeners: { public: { address: 127.0.0.1:0, tls: { certificates: [{ cert: api.crt, key: api.key }] }, \
+                    client_ip: { trusted_proxies: [127.0.0.1], proxy_protocol: on } } }";
+    let file = folder.write("lockgate.yaml", configuration(echo::address(), listener));
+    let gateway = Gateway::start(lockgate().arg("serve").arg("-c").arg(file));
+    let before = b"PROXY TCP4 203.0.113.7 127.0.0.1 1 2\r\n";
+    let stream = authority.client().connect_after(before, gateway.address, "api.test").unwrap();
+    let answer = Connection::over(stream).call(&Request::new("POST /v1/metadata").json("{}")).expect(200);
+    assert!(answer.text().contains("for=203.0.113.7"), "{}", answer.exchange);
+    assert!(authority.client().connect(gateway.address, "api.test").is_err());
+}
+
+#[test]
 fn the_upstream_is_told_that_it_was_https() {
     let secured = Secured::start("", |_, _| {});
     let stream = secured.authority.client().connect(secured.address(), "api.test").unwrap();

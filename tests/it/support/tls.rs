@@ -126,10 +126,16 @@ impl Client {
 
     /// Shakes hands, asking for this name.
     pub(crate) fn connect(&self, address: SocketAddr, name: &str) -> io::Result<Stream> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        self.connect_after(b"", address, name)
+    }
+
+    /// The same, sending this in the clear first.
+    pub(crate) fn connect_after(&self, before: &[u8], address: SocketAddr, name: &str) -> io::Result<Stream> {
+        let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
+        stream.write_all(before)?;
         let name = ServerName::try_from(name.to_owned()).expect("it is a name");
         let session = ClientConnection::new(self.config(), name).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(session, stream);
