@@ -579,3 +579,41 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_listeners_trust_and_show_is_read() {
+    let config = legal(
+        "listeners:\n  a:\n    address: '127.0.0.1:1'\n    redirect: 'https:8443'\n    underscore_headers: allow\n    \
+         client_ip: { trusted_proxies: [10.1.2.3/8, '::1'], header: forwarded, proxy_protocol: on }\n    \
+         addresses: { allow: [192.0.2.1], deny: ['2001:db8::/32'] }\n    \
+         tls: { certificates: [{ cert: a.crt, key: /k/a.key }], client_certificates: { ca: ca.crt }, min_version: 1.3 }",
+    );
+    let listener = config.listeners.first().unwrap();
+    same(&listener.trust.proxies, ["10.0.0.0/8", "::1/128"].map(|text| text.parse::<ipnet::IpNet>().unwrap()));
+    same(listener.trust.header, crate::protocol::client_address::Header::Forwarded);
+    same(listener.proxy_protocol, server::config::ProxyProtocol::On);
+    same(&listener.addresses.allow, ["192.0.2.1/32".parse::<ipnet::IpNet>().unwrap()]);
+    same(listener.redirect, Some(crate::gateway::head::Redirect { port: Some(8443) }));
+    same(listener.underscores, crate::gateway::head::Underscores::Allow);
+    let tls = listener.tls.as_ref().unwrap();
+    let files: Vec<_> = tls.files().map(|file| file.to_str().unwrap()).collect();
+    assert_eq!(files, ["conf/a.crt", "/k/a.key", "conf/ca.crt"]);
+    same(tls.min_version, crate::tls::server::MinVersion::Tls13);
+    same(tls.client_certificates.as_ref().unwrap().demand, crate::tls::server::Demand::Required);
+}
+
+#[test]
+fn what_listeners_can_not_trust_and_show_is_told() {
+    check(
+        "listeners:\n  a:\n    address: '127.0.0.1:1'\n    redirect: http\n    \
+         client_ip: { trusted_proxies: [10.0.0.0/33] }\n    addresses: { deny: [nobody] }\n    tls: { certificates: [] }",
+        &[
+            "4:15: found `http` for `redirect`, expected `https` or `https:PORT`",
+            "5:36: `10.0.0.0/33` is no address and no network, expected one such as `192.0.2.1`, `10.0.0.0/8` or \
+             `2001:db8::/32`",
+            "6:25: `nobody` is no address and no network, expected one such as `192.0.2.1`, `10.0.0.0/8` or \
+             `2001:db8::/32`",
+            "7:26: `certificates` has none, expected at least one `{ cert: FILE, key: FILE }`",
+        ],
+    );
+}
