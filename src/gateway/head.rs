@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use http::header::{CONNECTION, HOST, HeaderMap, LOCATION, UPGRADE};
 use http::request::Parts;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, StatusCode, Version};
 
 use super::respond::Connection;
@@ -91,7 +92,7 @@ pub(super) fn check(head: &mut Parts, connection: &Connection, client: IpAddr) -
     if head.headers.contains_key(UPGRADE) && names_upgrade(&head.headers) {
         return Err(http1::method_not_allowed("an upgrade"));
     }
-    if head.version == Version::HTTP_2 { check_authority(head) } else { Ok(()) }
+    if head.version == Version::HTTP_2 { check_http2(head) } else { Ok(()) }
 }
 
 fn check_fields(headers: &mut HeaderMap, rules: &Rules) -> Result<(), Status> {
@@ -124,8 +125,12 @@ fn names_upgrade(headers: &HeaderMap) -> bool {
     headers.get_all(CONNECTION).iter().any(named)
 }
 
-/// RFC 9113, 8.3.1: a `host` beside `:authority` says the same.
-fn check_authority(head: &Parts) -> Result<(), Status> {
+/// What HTTP/1 is held to before it is parsed. RFC 9113, 8.3.1: a `host` beside `:authority` says the same.
+fn check_http2(head: &Parts) -> Result<(), Status> {
+    let target = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if !target.is_ascii() || target.contains('\\') {
+        return Err(Status::invalid_argument("target", "it has a character that no target has"));
+    }
     let mut hosts = head.headers.get_all(HOST).iter();
     let authority = head.uri.authority().map(|authority| authority.as_str().as_bytes());
     match (hosts.next(), hosts.next()) {
@@ -145,7 +150,7 @@ fn check_authority(head: &Parts) -> Result<(), Status> {
 impl Redirect {
     /// 308, so that the verb stays what it is (RFC 9110, 15.4.9).
     pub(super) fn status(self, head: &Parts) -> Status {
-        let host = head.uri.authority().map(http::uri::Authority::as_str);
+        let host = head.uri.authority().map(Authority::as_str);
         let host = host.or_else(|| head.headers.get(HOST).and_then(|host| host.to_str().ok()));
         let Some(host) = host else { return Status::invalid_argument("host", "it is missing") };
         // The colons of an IPv6 address stand within brackets.
@@ -154,7 +159,7 @@ impl Redirect {
             _ => host,
         };
         let port = self.port.map_or(String::new(), |port| format!(":{port}"));
-        let target = head.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+        let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
         let Ok(location) = HeaderValue::try_from(format!("https://{name}{port}{target}")) else {
             return Status::invalid_argument("target", "it can't be sent elsewhere");
         };

@@ -1,9 +1,10 @@
 //! HTTP/1 requests that two readers may understand differently: refused, and the connection closed.
 
-use crate::support::echo;
 use crate::support::gateway::{Gateway, configuration};
 use crate::support::http1::Request;
+use crate::support::http2::Client;
 use crate::support::probe::Probe;
+use crate::support::{block_on, echo};
 
 fn gateway() -> &'static Gateway {
     Gateway::shared("defaults: { timeout: 5s }")
@@ -153,6 +154,25 @@ fn header_names_with_underscores_are_dropped_refused_or_left_alone() {
             assert_eq!(probe.metadata_of("x-other"), ["c"]);
         }
     }
+}
+
+#[test]
+fn http2_is_held_to_the_same() {
+    block_on(async {
+        let mut client = Client::connect(gateway().address).await;
+        let authority = gateway().address.to_string();
+        for (target, host, status) in [
+            ("/v1/ping", None, 200),
+            ("/v1/ping", Some(authority.as_str()), 200),
+            ("/v1/ping", Some("other.test"), 400),
+            ("/v1\\ping", None, 400),
+            ("/v1/\u{e9}", None, 400),
+        ] {
+            let headers: Vec<_> = host.map(|host| ("host", host)).into_iter().collect();
+            let mut exchange = client.get(target, &headers).await;
+            assert_eq!(exchange.head().await.unwrap().status(), status, "{target} {host:?}");
+        }
+    });
 }
 
 #[test]
