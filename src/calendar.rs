@@ -1,4 +1,4 @@
-//! Days as dates, for the access log and for timestamps.
+//! Days as dates and dates as days, for the access log, timestamps and certificates.
 
 /// Year, month and day of a day since 1970-01-01, in the proleptic Gregorian calendar: Howard Hinnant's
 /// `civil_from_days`, with years that begin in March, so that the leap day is the last of its year. Days before the
@@ -17,15 +17,22 @@ pub(crate) fn civil(days: i64) -> (u32, u32, u32) {
     (400 * era + year + u32::from(month <= 2), month, day)
 }
 
+/// The days from 1970-01-01 to a date, the other way round. The year is at least 1.
+pub(crate) fn days(year: u32, month: u32, day: u32) -> i64 {
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
+    i64::from(days) - 719_468
+}
+
 #[cfg(test)]
 mod tests {
     //! Dates on both sides of 1970, and what no clock says.
 
-    use super::civil;
+    use super::{civil, days};
 
     #[test]
     fn days_become_dates() {
-        for (days, date) in [
+        for (number, date) in [
             (-719_162, (1, 1, 1)),
             (-1, (1969, 12, 31)),
             (0, (1970, 1, 1)),
@@ -34,7 +41,8 @@ mod tests {
             (20_788, (2026, 12, 1)),
             (2_932_896, (9999, 12, 31)),
         ] {
-            assert_eq!(civil(days), date);
+            assert_eq!(civil(number), date);
+            assert_eq!(days(date.0, date.1, date.2), number);
         }
     }
 

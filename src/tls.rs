@@ -1,4 +1,7 @@
-//! TLS by rustls with the aws-lc-rs provider: what a client side trusts and shows.
+//! TLS by rustls with the aws-lc-rs provider: what a client side trusts and shows; [`server`] is the other side.
+
+pub mod certificate;
+pub mod server;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
@@ -23,6 +26,8 @@ pub enum TlsError {
     System(String),
     #[error("{}: certificate and key can't be used: {source}", path.display())]
     Identity { path: PathBuf, source: rustls::Error },
+    #[error("{}: not a certificate that can be read", path.display())]
+    Unreadable { path: PathBuf },
     #[error("TLS can't be set up: {0}")]
     Provider(rustls::Error),
 }

@@ -2,6 +2,7 @@
 //!
 //! It listens on an address of its own, which belongs into no public network.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -34,7 +35,8 @@ const MAX_CONNECTIONS: usize = 256;
 #[derive(Debug, Default)]
 pub struct Health {
     ready: AtomicBool,
-    refused: Mutex<Option<Refused>>,
+    /// By what it concerns.
+    refused: Mutex<BTreeMap<String, Refused>>,
 }
 
 /// A change that was refused and is not yet mended.
@@ -50,20 +52,24 @@ impl Health {
         self.ready.store(ready, Ordering::Release);
     }
 
-    /// Notes that what is on disk is what is served.
-    pub fn reload_succeeded(&self) {
-        *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    /// Notes that what is on disk of this part is what is served.
+    pub fn reload_succeeded(&self, part: &str) {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(part);
     }
 
-    /// Notes that what is on disk was refused; the time of the first refusal in a row stays.
-    pub fn reload_failed(&self, at: SystemTime, problems: Vec<String>) {
+    /// Notes that what is on disk of this part was refused; the time of the first refusal in a row stays.
+    pub fn reload_failed(&self, part: &str, at: SystemTime, problems: Vec<String>) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        let since = refused.as_ref().map_or(at, |refused| refused.since);
-        *refused = Some(Refused { since, problems });
+        let since = refused.get(part).map_or(at, |refused| refused.since);
+        refused.insert(part.to_owned(), Refused { since, problems });
     }
 
+    /// All parts together, since the first of them.
     fn refused(&self) -> Option<Refused> {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = refused.values().map(|refused| refused.since).min()?;
+        let problems = refused.values().flat_map(|refused| refused.problems.clone()).collect();
+        Some(Refused { since, problems })
     }
 }
 

@@ -10,8 +10,10 @@ use crate::config::Config;
 use crate::gateway::{Gateway, Inputs, Problem};
 use crate::schema::Schema;
 use crate::schema::load::SourceSet;
+use crate::server;
 use crate::telemetry::access::AccessLog;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::server::ServerTls;
 use crate::upstream::{self, Upstream};
 
 /// What outlives every reload.
@@ -98,6 +100,16 @@ fn upstreams(
         }
     }
     if problems.is_empty() { Ok(upstreams) } else { Err(problems) }
+}
+
+/// What is wrong with the files of the listeners' TLS, which listeners read themselves when they open.
+#[must_use]
+pub fn check_tls(config: &Config) -> Vec<Problem> {
+    let check = |listener: &server::Config| {
+        let error = ServerTls::load(listener.tls.clone()?).err()?;
+        Some(Problem { place: String::new(), message: format!("listener {:?}: {error}", listener.name) })
+    };
+    config.listeners.iter().filter_map(check).collect()
 }
 
 fn schema(config: &Config, reflected: &[SourceSet]) -> Result<Schema, Vec<Problem>> {

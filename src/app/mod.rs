@@ -1,6 +1,7 @@
 //! From a checked configuration to a running process: telemetry, workers with their listeners, the admin server, and
 //! the reload that swaps in what changes.
 
+mod certificates;
 mod guard;
 mod load;
 mod reflection;
@@ -22,8 +23,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+use self::certificates::Certificates;
 use self::guard::Keeping;
-pub use self::load::{Environment, load};
+pub use self::load::{Environment, check_tls, load};
 use self::reflection::Asking;
 use self::reload::Reload;
 use self::sources::Fingerprint;
@@ -41,7 +43,7 @@ pub enum AppError {
     #[error("{}", lines(.0))]
     Problems(Vec<Problem>),
     #[error(transparent)]
-    Bind(#[from] crate::server::BindError),
+    Bind(#[from] crate::server::OpenError),
     #[error("the admin server can't listen on {address}: {source}")]
     Admin { address: SocketAddr, source: io::Error },
     #[error("the process can't be set up: {0}")]
@@ -115,6 +117,7 @@ pub async fn run_on(
         current: current.clone(),
         health: health.clone(),
         loaded: seen,
+        certificates: Certificates::of(&doors.listeners, environment.metrics.clone(), health.clone()),
         asking,
         keeping: Keeping { runtime: Handle::current(), tasks: Vec::new() },
     };

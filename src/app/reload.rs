@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, SystemTime};
 
 use super::Reread;
+use super::certificates::Certificates;
 use super::guard::Keeping;
 use super::load::{Environment, load};
 use super::reflection::Asking;
@@ -22,6 +23,9 @@ use crate::upstream::reflect;
 /// How often files are looked at. A change is loaded once two looks see the same, so that a file is not read while it
 /// is being written.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// What a refused configuration is called among the things that may be refused; no listener has an empty name.
+const CONFIGURATION: &str = "";
 
 /// What wakes the reload besides files.
 #[derive(Debug)]
@@ -41,6 +45,7 @@ pub(super) struct Reload {
     pub(super) health: Arc<Health>,
     /// The files as they were before they were loaded.
     pub(super) loaded: Fingerprint,
+    pub(super) certificates: Certificates,
     pub(super) asking: Asking,
     pub(super) keeping: Keeping,
 }
@@ -62,6 +67,9 @@ impl Reload {
                 }
                 Err(RecvTimeoutError::Timeout) => false,
             };
+            if !told {
+                self.certificates.look();
+            }
             let now = Fingerprint::take(&self.config);
             let settled = now == std::mem::replace(&mut seen, now.clone());
             if told || (settled && now != self.loaded) {
@@ -94,7 +102,7 @@ impl Reload {
                 self.current.store(Arc::new(gateway));
                 self.config = config;
                 self.asking.follow(&self.config);
-                self.health.reload_succeeded();
+                self.health.reload_succeeded(CONFIGURATION);
                 self.environment.metrics.reload_succeeded();
                 tracing::info!(routes, "the configuration was reloaded");
             }
@@ -107,7 +115,7 @@ impl Reload {
         let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
         tracing::error!(problems = told.join("; "), "a reload was refused: the old configuration keeps serving");
         self.environment.metrics.reload_failed(at);
-        self.health.reload_failed(at, told);
+        self.health.reload_failed(CONFIGURATION, at, told);
     }
 
     /// Sockets and threads are made once.

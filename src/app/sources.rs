@@ -151,13 +151,15 @@ struct Stamp {
 }
 
 impl Fingerprint {
-    /// Of every file and folder that the configuration names.
+    /// Of these files.
+    pub(super) fn of<'a>(files: impl Iterator<Item = &'a PathBuf>) -> Self {
+        Self(files.map(|file| (file.clone(), Stamp::take(file))).collect())
+    }
+
+    /// Of every file and folder that the configuration names, but the listeners' certificates.
     pub(super) fn take(config: &Config) -> Self {
         let mut stamps = Vec::new();
-        let mut add = |path: &Path| {
-            let stamp = fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata));
-            stamps.push((path.to_owned(), stamp));
-        };
+        let mut add = |path: &Path| stamps.push((path.to_owned(), Stamp::take(path)));
         if let Some(file) = &config.file {
             add(file);
         }
@@ -184,6 +186,11 @@ impl Fingerprint {
 }
 
 impl Stamp {
+    /// `None` for a file that is not there.
+    fn take(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|metadata| Self::of(&metadata))
+    }
+
     fn of(metadata: &Metadata) -> Self {
         Self {
             device: metadata.dev(),

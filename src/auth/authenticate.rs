@@ -34,7 +34,7 @@ pub enum Provider {
 pub struct Credentials<'a> {
     pub headers: &'a HeaderMap,
     /// The client's certificate, verified against the listener's authorities, as DER.
-    pub certificate: Option<&'a CertificateDer<'static>>,
+    pub certificate: Option<&'a CertificateDer<'a>>,
 }
 
 /// What each of the providers that were asked found; `None` where there was no credential for it.

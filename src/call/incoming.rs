@@ -20,6 +20,12 @@ use crate::transcode::position::Position;
 /// The body of a request, as hyper reads it.
 pub type Incoming = hyper::body::Incoming;
 
+/// A body that is read whole comes at least this fast, from its beginning to any moment after [`SLOW_START`].
+const MIN_BYTES_PER_SECOND: usize = 1 << 10;
+
+/// How long a body may take its time.
+const SLOW_START: Duration = Duration::from_secs(10);
+
 /// The bounds of a request's body.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
@@ -99,18 +105,19 @@ async fn read_bytes(headers: &HeaderMap, body: Incoming, limits: BodyLimits) -> 
     if content_length(headers).is_some_and(|length| length > limits.max_bytes as u64) {
         return Err(content::too_large(limits.max_bytes));
     }
-    match tokio::time::timeout(limits.timeout, collect(body, limits.max_bytes)).await {
+    let begun = Instant::now();
+    match tokio::time::timeout_at(begun + limits.timeout, collect(body, limits.max_bytes, begun)).await {
         Ok(collected) => collected,
         Err(_) => Err(too_slow()),
     }
 }
 
 /// All bytes; without a copy if they come in one piece.
-async fn collect(mut body: Incoming, max_bytes: usize) -> Result<Bytes, Status> {
+async fn collect(mut body: Incoming, max_bytes: usize, begun: Instant) -> Result<Bytes, Status> {
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(broken_off)?.into_data() else { continue };
+    while let Some(frame) = next_frame(&mut body, begun + patience(first.len() + rest.len())).await? {
+        let Ok(data) = frame.into_data() else { continue };
         if first.len() + rest.len() + data.len() > max_bytes {
             return Err(content::too_large(max_bytes));
         }
@@ -127,6 +134,11 @@ async fn collect(mut body: Incoming, max_bytes: usize) -> Result<Bytes, Status> 
         rest.extend_from_slice(&data);
     }
     Ok(if rest.is_empty() { first } else { rest.freeze() })
+}
+
+/// How long after the beginning of a body more must have come than this.
+fn patience(bytes: usize) -> Duration {
+    SLOW_START.max(Duration::from_secs((bytes / MIN_BYTES_PER_SECOND) as u64))
 }
 
 /// The next frame of a body, if it comes in time.

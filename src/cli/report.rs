@@ -27,9 +27,11 @@ pub(super) fn loaded(flags: &Flags, logging: &Logging) -> Result<(Config, Gatewa
     // What would fetch or connect has a runtime to be given to, which never runs it.
     let idle = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let idle = idle.map_err(|error| Failure::Failed(format!("error: {error}")))?;
+    let secured = app::check_tls(&config);
     match app::load(&config, &Environment::for_inspection(idle.handle()), None, &[]) {
-        Ok(gateway) => Ok((config, gateway)),
-        Err(problems) => Err(Failure::Failed(lines(&problems))),
+        Ok(gateway) if secured.is_empty() => Ok((config, gateway)),
+        Ok(_) => Err(Failure::Failed(lines(&secured))),
+        Err(problems) => Err(Failure::Failed(lines(&[problems, secured].concat()))),
     }
 }
 

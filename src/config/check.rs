@@ -4,6 +4,7 @@
 //! [`HeaderRules`] is made of two keys, its lists are merged here, and the other settings by whoever adds the levels up.
 
 mod guard;
+mod listener;
 mod rest;
 
 use std::collections::{BTreeSet, HashMap};
@@ -15,16 +16,9 @@ use super::placed::{Named, Placed};
 use super::problem::did_you_mean;
 use super::problem::{Problems, Span};
 use super::tree::{Node, Value};
-use super::unit::Size;
 use super::{Config, Descriptors, ProtoSource, Runtime, upstream_address};
 use crate::telemetry::access::Format as AccessLog;
-use crate::{gateway, server, upstream};
-
-/// What a request's header fields may be given: hyper needs the lower bound, and memory the upper.
-const HEADER_BYTES: std::ops::RangeInclusive<usize> = 8 << 10..=1 << 20;
-
-/// The most listeners: each has sockets and a task in every worker.
-const MAX_LISTENERS: usize = 64;
+use crate::{gateway, upstream};
 
 /// The most upstreams that are asked for their descriptors.
 const MAX_REFLECTION: usize = 1024;
@@ -135,39 +129,6 @@ impl Check<'_> {
         self.folder.join(path)
     }
 
-    fn listeners(&mut self, listeners: Option<Named<file::Listener>>) -> Option<Vec<server::Config>> {
-        let Some(Named(listeners)) = listeners else {
-            let address = server::config::Address::Tcp(file::DEFAULT_LISTEN.parse().ok()?);
-            let limits = server::config::Limits::default();
-            return Some(vec![server::Config { name: "default".into(), address, limits }]);
-        };
-        let mut checked: Vec<server::Config> = Vec::new();
-        if let Some((more, _)) = listeners.get(MAX_LISTENERS) {
-            self.problems.push(more.span, format!("`listeners` has more than {MAX_LISTENERS}"));
-        }
-        for (name, listener) in listeners.into_iter().take(MAX_LISTENERS) {
-            let span = listener.address.span;
-            let Some(address) = self.listener_address(&listener.address) else { continue };
-            if let Some(other) = checked.iter().find(|other| other.address == address && !takes_any_port(&address)) {
-                let message = format!("listener `{}` has the address of listener `{}`", name.value, other.name);
-                self.problems.push(span, message);
-            }
-            checked.push(server::Config { name: name.value, address, limits: self.limits(listener.limits) });
-        }
-        Some(checked)
-    }
-
-    fn listener_address(&mut self, address: &Placed<String>) -> Option<server::config::Address> {
-        if let Some(path) = address.value.strip_prefix("unix:") {
-            if path.is_empty() {
-                self.problems.push(address.span, format!("`{}` names no path, expected `unix:PATH`", address.value));
-                return None;
-            }
-            return Some(server::config::Address::Unix(self.path(path)));
-        }
-        self.socket_address(address).map(server::config::Address::Tcp)
-    }
-
     fn socket_address(&mut self, address: &Placed<String>) -> Option<SocketAddr> {
         match parse_socket_address(&address.value) {
             Ok(parsed) => Some(parsed),
@@ -175,26 +136,6 @@ impl Check<'_> {
                 self.problems.push(address.span, message);
                 None
             }
-        }
-    }
-
-    fn limits(&mut self, limits: file::ListenerLimits) -> server::config::Limits {
-        let file::ListenerLimits { connections, header_bytes, body, header_timeout, body_timeout, idle, streams } =
-            limits;
-        let Size(bytes) = header_bytes.value;
-        if !HEADER_BYTES.contains(&bytes) {
-            let found = super::unit::print_size(bytes);
-            let message = format!("found `{found}` for `header_bytes`, expected a size from `8KiB` to `1MiB`");
-            self.problems.push(header_bytes.span, message);
-        }
-        server::config::Limits {
-            connections: usize::try_from(connections.0).unwrap_or(usize::MAX),
-            header_bytes: bytes,
-            body_bytes: body.0,
-            header_timeout: header_timeout.0,
-            body_timeout: body_timeout.0,
-            idle: idle.0,
-            streams: streams.0,
         }
     }
 
@@ -333,13 +274,6 @@ impl Check<'_> {
         let rest = self.rest(defaults, services);
         let rules = http.rules.into_iter().filter_map(|rule| self.rule(rule)).collect();
         gateway::Config { upstreams, rules, ..rest }
-    }
-}
-
-fn takes_any_port(address: &server::config::Address) -> bool {
-    match address {
-        server::config::Address::Tcp(address) => address.port() == 0,
-        server::config::Address::Unix(_) => false,
     }
 }
 

@@ -125,11 +125,7 @@ impl Flags {
         let reflection =
             if self.reflect { upstreams.iter().map(|upstream| upstream.name.clone()).collect() } else { Vec::new() };
         Some(Config {
-            listeners: vec![server::Config {
-                name: "default".to_owned(),
-                address: listener?,
-                limits: server::config::Limits::default(),
-            }],
+            listeners: vec![server::Config::new("default".to_owned(), listener?)],
             admin: admin?,
             runtime: Runtime { workers: super::all_cores(), grace: super::DEFAULT_GRACE, drain: super::DEFAULT_DRAIN },
             descriptors: Descriptors {

@@ -91,8 +91,9 @@ fn tcp(host: &str, port: u16) -> Address {
 #[test]
 fn listeners_admin_and_runtime_are_read() {
     let config = legal(
-        "listeners:\n  public:\n    address: '[::]:80'\n    limits: { connections: 7, header_bytes: 64KiB, body: 1MB, \
-         header_timeout: 1.5s, body_timeout: 1m, idle: 250ms, streams: 9 }\n  local: { address: unix:run/x.sock }\n\
+        "listeners:\n  public:\n    address: '[::]:80'\n    limits: { connections: 7, per_ip: 3, header_bytes: 64KiB, body: 1MB, \
+         handshake_timeout: 2s, \
+         first_byte: 3s, header_timeout: 1.5s, body_timeout: 1m, idle: 250ms, write_stall: 4s, age: 1d, streams: 9 }\n  local: { address: unix:run/x.sock }\n\
          admin: off\nruntime: { workers: 4, grace: 5s, drain: 1h }\ntelemetry: { access_log: off }",
     );
     let [public, local] = config.listeners.as_slice() else { panic!("two listeners") };
@@ -100,10 +101,15 @@ fn listeners_admin_and_runtime_are_read() {
     assert_eq!(public.address, server::config::Address::Tcp("[::]:80".parse().unwrap()));
     let limits = server::config::Limits {
         connections: 7,
+        per_ip: Some(3),
         header_bytes: 64 << 10,
         body_bytes: 1_000_000,
+        handshake_timeout: Duration::from_secs(2),
+        first_byte: Duration::from_secs(3),
         header_timeout: Duration::from_millis(1500),
         body_timeout: Duration::from_secs(60),
+        write_stall: Duration::from_secs(4),
+        age: Duration::from_secs(86_400),
         idle: Duration::from_millis(250),
         streams: 9,
     };
@@ -282,7 +288,8 @@ fn every_mistake_of_a_file_is_told_at_once() {
         &[
             "1:1: unknown key `upstrems`, expected `listeners`, `admin`, `runtime`, `descriptors`, `upstreams`, `defaults`, \
              `services`, `http`, `auth`, `rate_limits` or `telemetry`; did you mean `upstreams`?",
-            "4:5: unknown key `adress` under `p`, expected `address` or `limits`; did you mean `address`?",
+            "4:5: unknown key `adress` under `p`, expected `address`, `tls`, `client_ip`, `addresses`, \
+             `underscore_headers`, `redirect` or `limits`; did you mean `address`?",
             "5:21: found `5` for `idle`, expected a time longer than zero with its unit, such as `20ms`, `1.5s`, `2m` or \
              `1h`, up to `365d`",
             "5:30: found `0` for `body`, expected a size in bytes such as `64KiB`, `4MiB`, `1MB` or `4096`, from `1` to `2GiB`",
@@ -320,7 +327,8 @@ fn a_misspelt_setting_is_no_method_and_a_misspelt_key_not_missing() {
     check("listeners: { a: { limits: {} } }", &["1:14: the key `address` is missing under `a`"]);
     check(
         "listeners: { a: { adress: '127.0.0.1:1' } }",
-        &["1:19: unknown key `adress` under `a`, expected `address` or `limits`; did you mean `address`?"],
+        &["1:19: unknown key `adress` under `a`, expected `address`, `tls`, `client_ip`, `addresses`, \
+             `underscore_headers`, `redirect` or `limits`; did you mean `address`?"],
     );
     check(
         "defaults: { success_status: 70000, ignored_parameters: x, json: { indent: -1 } }",
@@ -571,4 +579,42 @@ proptest! {
             prop_assert!(!invalid.render(Style::Coloured).is_empty());
         }
     }
+}
+
+#[test]
+fn what_listeners_trust_and_show_is_read() {
+    let config = legal(
+        "listeners:\n  a:\n    address: '127.0.0.1:1'\n    redirect: 'https:8443'\n    underscore_headers: allow\n    \
+         client_ip: { trusted_proxies: [10.1.2.3/8, '::1'], header: forwarded, proxy_protocol: on }\n    \
+         addresses: { allow: [192.0.2.1], deny: ['2001:db8::/32'] }\n    \
+         tls: { certificates: [{ cert: a.crt, key: /k/a.key }], client_certificates: { ca: ca.crt }, min_version: 1.3 }",
+    );
+    let listener = config.listeners.first().unwrap();
+    same(&listener.trust.proxies, ["10.0.0.0/8", "::1/128"].map(|text| text.parse::<ipnet::IpNet>().unwrap()));
+    same(listener.trust.header, crate::protocol::client_address::Header::Forwarded);
+    same(listener.proxy_protocol, server::config::ProxyProtocol::On);
+    same(&listener.addresses.allow, ["192.0.2.1/32".parse::<ipnet::IpNet>().unwrap()]);
+    same(listener.redirect, Some(crate::gateway::head::Redirect { port: Some(8443) }));
+    same(listener.underscores, crate::gateway::head::Underscores::Allow);
+    let tls = listener.tls.as_ref().unwrap();
+    let files: Vec<_> = tls.files().map(|file| file.to_str().unwrap()).collect();
+    assert_eq!(files, ["conf/a.crt", "/k/a.key", "conf/ca.crt"]);
+    same(tls.min_version, crate::tls::server::MinVersion::Tls13);
+    same(tls.client_certificates.as_ref().unwrap().demand, crate::tls::server::Demand::Required);
+}
+
+#[test]
+fn what_listeners_can_not_trust_and_show_is_told() {
+    check(
+        "listeners:\n  a:\n    address: '127.0.0.1:1'\n    redirect: http\n    \
+         client_ip: { trusted_proxies: [10.0.0.0/33] }\n    addresses: { deny: [nobody] }\n    tls: { certificates: [] }",
+        &[
+            "4:15: found `http` for `redirect`, expected `https` or `https:PORT`",
+            "5:36: `10.0.0.0/33` is no address and no network, expected one such as `192.0.2.1`, `10.0.0.0/8` or \
+             `2001:db8::/32`",
+            "6:25: `nobody` is no address and no network, expected one such as `192.0.2.1`, `10.0.0.0/8` or \
+             `2001:db8::/32`",
+            "7:26: `certificates` has none, expected at least one `{ cert: FILE, key: FILE }`",
+        ],
+    );
 }

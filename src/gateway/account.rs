@@ -11,11 +11,13 @@ use http_body::{Frame, SizeHint};
 
 use super::Gateway;
 use super::admit::Admission;
+use super::head::Asking;
 use super::respond::Connection;
 use crate::auth::principal::Principal;
 use crate::call::body::{Body, CutShort};
 use crate::call::endpoint::Endpoint;
 use crate::call::progress::Progress;
+use crate::protocol::client_address::Client;
 use crate::protocol::forwarding::Trace;
 use crate::status::{Code, Status};
 use crate::telemetry::access::{Caller, Record};
@@ -27,6 +29,9 @@ pub(super) struct Account {
     connection: Arc<Connection>,
     /// `None` for a request without a head.
     verb: Option<Method>,
+    pub(super) client: Client,
+    /// Its address as text, where that is not the connection's.
+    client_text: Option<Box<str>>,
     time: SystemTime,
     pub(super) request_id: HeaderValue,
     pub(super) progress: Arc<Progress>,
@@ -52,13 +57,15 @@ impl Account {
     pub(super) fn open(
         gateway: &Arc<Gateway>,
         connection: &Arc<Connection>,
-        verb: Option<&Method>,
+        (verb, asking): (Option<&Method>, Asking),
         (request_id, trace): (HeaderValue, Trace),
     ) -> Self {
         Self {
             gateway: gateway.clone(),
             connection: connection.clone(),
             verb: verb.cloned(),
+            client: asking.client,
+            client_text: asking.text,
             time: SystemTime::now(),
             request_id,
             progress: Arc::default(),
@@ -92,6 +99,11 @@ impl Account {
         Accounted { body, following: None, response_bytes }
     }
 
+    /// The client's address as text.
+    pub(super) fn client_text(&self) -> &str {
+        self.client_text.as_deref().unwrap_or(&self.connection.peer_text)
+    }
+
     fn method(&self) -> &MethodMetrics {
         match &self.endpoint {
             Some(endpoint) => &endpoint.metrics,
@@ -121,7 +133,7 @@ impl Account {
                 // Only what is visible ASCII is taken for a request id.
                 request_id: self.request_id.to_str().unwrap_or_default(),
                 trace_id: self.trace.trace_id,
-                client: &self.connection.client_text,
+                client: self.client_text(),
                 verb: self.verb.as_ref().map_or("", Method::as_str),
                 route: endpoint.map_or("", |endpoint| &endpoint.template),
                 rpc: endpoint.map_or("", |endpoint| endpoint.rpc()),

@@ -105,6 +105,16 @@ pub(super) struct Admission {
     pub(super) identity: SmallVec<[(HeaderName, HeaderValue); 4]>,
 }
 
+/// Where a request comes from.
+#[derive(Clone, Copy)]
+pub(super) struct Calling<'a> {
+    /// The client's address.
+    pub(super) address: std::net::IpAddr,
+    /// The same as text.
+    pub(super) text: &'a str,
+    pub(super) connection: &'a Connection,
+}
+
 /// The request as far as expressions may look at it.
 #[derive(Clone)]
 struct Look {
@@ -125,20 +135,20 @@ impl Policy {
     /// Lets a request through, or says why not; `admission` holds what was found out either way.
     pub(super) async fn admit(
         &self,
-        connection: &Connection,
+        calling: Calling<'_>,
         head: &Parts,
         admission: &mut Admission,
     ) -> Result<(), Status> {
-        if !self.addresses.iter().all(|rules| rules.admit(connection.client)) {
+        if !self.addresses.iter().all(|rules| rules.admit(calling.address)) {
             admission.refused = Some("address");
             return Err(denied());
         }
         let host = host(head);
-        let facts = |caller| facts(connection, head, host, caller);
+        let facts = |caller| facts(calling, head, host, caller);
         if let Some(counting) = &self.limits {
             counting.count(&counting.before, &facts(None), admission).await?;
         }
-        self.authenticate(connection, head, admission).await?;
+        self.authenticate(calling.connection, head, admission).await?;
         let caller = admission.caller.clone();
         let id = caller.as_deref().map(Principal::id).unwrap_or_default();
         let facts = facts(caller.as_deref().map(|caller| auth(caller, &id)));
@@ -160,7 +170,8 @@ impl Policy {
         if self.lists.is_empty() {
             return Ok(());
         }
-        let credentials = Credentials { headers: &head.headers, certificate: connection.certificate() };
+        let certificate = connection.certificate();
+        let credentials = Credentials { headers: &head.headers, certificate: certificate.as_ref() };
         let found = match authenticate(&self.providers, credentials).await {
             Ok(found) => found,
             Err(reason) => {
@@ -425,11 +436,11 @@ fn host(head: &Parts) -> &str {
     authority.or_else(|| head.headers.get(http::header::HOST)?.to_str().ok()).unwrap_or_default()
 }
 
-fn facts<'f>(connection: &'f Connection, head: &'f Parts, host: &'f str, auth: Option<Auth<'f>>) -> Facts<'f> {
+fn facts<'f>(calling: Calling<'f>, head: &'f Parts, host: &'f str, auth: Option<Auth<'f>>) -> Facts<'f> {
     Facts {
         auth,
         request: None,
-        client_address: &connection.client_text,
+        client_address: calling.text,
         http: Http { method: head.method.as_str(), path: head.uri.path(), host, headers: &head.headers },
     }
 }

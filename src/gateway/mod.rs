@@ -8,6 +8,7 @@ mod admit;
 mod build;
 pub mod config;
 pub mod guard;
+pub mod head;
 pub mod policy;
 pub mod respond;
 

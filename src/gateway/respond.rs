@@ -9,18 +9,19 @@ use std::sync::Arc;
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::Authority;
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode};
 
 use super::Gateway;
 use super::account::Account;
 pub use super::account::Accounted;
-use super::admit::{Admission, Policy};
+use super::admit::{Admission, Calling, Policy};
+use super::head::{self, Asking, Rules};
 use crate::call::body::{self, Body};
 use crate::call::endpoint::Endpoint;
 use crate::call::settings::CompressFrom;
-use crate::call::{self, BodyLimits, Incoming};
+use crate::call::{self, Incoming};
 use crate::protocol::compression::answer;
-use crate::protocol::forwarding::{self, Chain, Forwarding, Origin, Scheme, Trace, X_REQUEST_ID};
+use crate::protocol::forwarding::{self, Forwarding, Origin, Scheme, Trace, X_REQUEST_ID};
 use crate::protocol::rest::error::ErrorFormat;
 use crate::protocol::{cors, deadline, metadata};
 use crate::route::captures::Captures;
@@ -33,25 +34,25 @@ use crate::status::{Blame, Code, Status};
 pub struct Connection {
     /// The worker that serves it.
     pub worker: usize,
-    /// The address of the client.
-    pub client: IpAddr,
+    /// Where it comes from: the client, or a proxy before it.
+    pub peer: IpAddr,
     /// The same as text.
-    pub client_text: Box<str>,
+    pub peer_text: Box<str>,
+    /// Whether what the peer says of its own clients is believed.
+    pub trusted: bool,
+    /// The DER of the certificate that the client has shown, once it is verified.
+    pub client_certificate: Option<Arc<[u8]>>,
     pub scheme: Scheme,
-    pub limits: BodyLimits,
-    /// All header fields of a request together.
-    pub max_header_bytes: usize,
+    /// What its listener holds requests to.
+    pub rules: Arc<Rules>,
 }
 
 impl Connection {
     /// The certificate that the client showed, verified.
-    pub(super) fn certificate(&self) -> Option<&rustls::pki_types::CertificateDer<'static>> {
-        None
+    pub(super) fn certificate(&self) -> Option<rustls::pki_types::CertificateDer<'_>> {
+        self.client_certificate.as_deref().map(rustls::pki_types::CertificateDer::from)
     }
 }
-
-/// The longest path and query together.
-const MAX_TARGET_BYTES: usize = 8 << 10;
 
 thread_local! {
     /// The memory of the last request's captures, for the next request of this thread.
@@ -64,11 +65,16 @@ pub async fn respond(
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Response<Accounted> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let request_id = forwarding::request_id(&head.headers, rand::random());
     let trace = trace(&head.headers);
-    let mut account = Account::open(&gateway, &connection, Some(&head.method), (request_id, trace));
-    let served = serve(&gateway, &connection, &mut account, (&head, body)).await;
+    let asking = Asking::of(&head.headers, &connection);
+    let mut account = Account::open(&gateway, &connection, (Some(&head.method), asking), (request_id, trace));
+    let checked = head::check(&mut head, &connection, account.client.address);
+    let served = match checked {
+        Ok(()) => serve(&gateway, &connection, &mut account, (&head, body)).await,
+        Err(status) => Served::nowhere(Err(status)),
+    };
     let (mut response, failure) = match served.outcome {
         Ok(response) => (response, None),
         Err(status) => (failure(&gateway, served.endpoint.as_deref(), &status), Some(status)),
@@ -99,7 +105,7 @@ pub async fn respond(
 pub fn refuse(gateway: &Arc<Gateway>, connection: &Arc<Connection>, status: &Status) -> Response<Accounted> {
     let request_id = forwarding::request_id(&HeaderMap::new(), rand::random());
     let trace = trace(&HeaderMap::new());
-    let account = Account::open(gateway, connection, None, (request_id, trace));
+    let account = Account::open(gateway, connection, (None, Asking::of_peer(connection)), (request_id, trace));
     let mut response = failure(gateway, None, status);
     response.headers_mut().insert(X_REQUEST_ID, account.request_id.clone());
     let http = response.status();
@@ -127,8 +133,8 @@ async fn serve(
     account: &mut Account,
     (head, body): (&Parts, Incoming),
 ) -> Served {
-    if let Err(status) = check_head(head, connection) {
-        return Served::nowhere(Err(status));
+    if let Some(redirect) = connection.rules.redirect {
+        return Served::nowhere(Err(redirect.status(head)));
     }
     if let Some(response) = preflight(gateway, head) {
         return Served::nowhere(Ok(response));
@@ -145,7 +151,8 @@ async fn serve(
     };
     account.found(&endpoint);
     let mut admission = Admission::default();
-    let admitted = policy.admit(connection, head, &mut admission).await;
+    let caller = Calling { address: account.client.address, text: account.client_text(), connection };
+    let admitted = policy.admit(caller, head, &mut admission).await;
     account.admitted(&admission);
     let outcome = match admitted {
         Ok(()) => {
@@ -174,49 +181,6 @@ fn preflight(gateway: &Gateway, head: &Parts) -> Option<Response<Body>> {
     Some(response)
 }
 
-/// What no request may have, whichever its endpoint.
-fn check_head(head: &Parts, connection: &Connection) -> Result<(), Status> {
-    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
-    if target > MAX_TARGET_BYTES {
-        return Err(target_too_long());
-    }
-    let size: usize = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
-    if size > connection.max_header_bytes {
-        return Err(headers_too_large());
-    }
-    if head.version != Version::HTTP_11 {
-        return Ok(());
-    }
-    // RFC 9112, 3.2: exactly one, also beside a target that has an authority of its own.
-    let mut hosts = head.headers.get_all(HOST).iter();
-    match (hosts.next(), hosts.next()) {
-        (Some(host), None) if is_host(host.as_bytes()) => Ok(()),
-        (Some(_), None) => Err(Status::invalid_argument("host", "it is no host")),
-        (None, _) => Err(Status::invalid_argument("host", "it is missing")),
-        (Some(_), Some(_)) => Err(Status::invalid_argument("host", "it is there more than once")),
-    }
-}
-
-/// 414
-#[must_use]
-pub fn target_too_long() -> Status {
-    Status::new(Code::ResourceExhausted, Blame::Client, "the request target is too long")
-        .with_http(StatusCode::URI_TOO_LONG)
-}
-
-/// 431
-#[must_use]
-pub fn headers_too_large() -> Status {
-    Status::new(Code::ResourceExhausted, Blame::Client, "the request's headers are too large")
-        .with_http(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
-}
-
-/// Whether it is a host, with a port or without. Most are of these characters alone; the rest is parsed.
-fn is_host(host: &[u8]) -> bool {
-    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b':');
-    host.iter().all(plain) || Authority::try_from(host).is_ok()
-}
-
 /// What the upstream is told of the caller, and not told.
 #[derive(Clone, Copy)]
 struct Told<'a> {
@@ -241,7 +205,7 @@ async fn call_endpoint(
         metadata: &metadata,
         body,
         deadline: timeout.and_then(|timeout| account.progress.start.checked_add(timeout)),
-        limits: connection.limits,
+        limits: connection.rules.body,
         progress: &account.progress,
         gate: told.admission.gate.clone(),
     };
@@ -274,8 +238,8 @@ fn metadata(
     let authority = head.uri.authority().map(Authority::as_str);
     let host = authority.or_else(|| head.headers.get(HOST).and_then(|host| host.to_str().ok()));
     let forwarding = Forwarding {
-        peer: connection.client,
-        chain: Chain::default(),
+        peer: connection.peer,
+        chain: &account.client.chain,
         scheme: connection.scheme,
         host,
         request_id: &account.request_id,

@@ -16,7 +16,7 @@ use std::net::IpAddr;
 use bytes::{BufMut, BytesMut};
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_USER_AGENT: HeaderName = HeaderName::from_static("x-forwarded-user-agent");
@@ -49,22 +49,14 @@ impl Scheme {
     }
 }
 
-/// What trusted proxies before the gateway said; the peer's address is appended to it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Chain<'a> {
-    /// Their `x-forwarded-for`.
-    pub forwarded_for: Option<&'a HeaderValue>,
-    /// Their `forwarded`.
-    pub forwarded: Option<&'a HeaderValue>,
-}
-
 /// What is known of the client and its request.
 #[derive(Clone, Copy, Debug)]
 pub struct Forwarding<'a> {
     /// The address that the connection came from.
     pub peer: IpAddr,
-    /// What was said before the peer; empty unless the peer is a trusted proxy.
-    pub chain: Chain<'a>,
+    /// Who was before the peer by what trusted proxies say, the client first; empty if the peer is the client. What a
+    /// client said of itself is no part of it.
+    pub chain: &'a [IpAddr],
     pub scheme: Scheme,
     /// `Host` or `:authority`, as it came.
     pub host: Option<&'a str>,
@@ -79,14 +71,20 @@ pub fn forward(headers: &HeaderMap, forwarding: &Forwarding<'_>, metadata: &mut 
     // What is no host's spelling came from the client and says nothing.
     let host = forwarding.host.filter(|host| !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_graphic()));
 
-    append_chain(forwarding.chain.forwarded_for, &mut buffer);
+    for address in forwarding.chain {
+        buffer.put_slice(Address::of(*address).text());
+        buffer.put_slice(b", ");
+    }
     let address = Address::of(forwarding.peer);
     buffer.put_slice(address.text());
     insert(X_FORWARDED_FOR, &mut buffer, metadata);
 
     metadata.insert(X_FORWARDED_PROTO, HeaderValue::from_static(forwarding.scheme.text()));
 
-    append_chain(forwarding.chain.forwarded, &mut buffer);
+    for address in forwarding.chain {
+        write_for(&Address::of(*address), &mut buffer);
+        buffer.put_slice(b", ");
+    }
     write_forwarded(&address, host, forwarding.scheme, &mut buffer);
     insert(FORWARDED, &mut buffer, metadata);
 
@@ -217,14 +215,7 @@ fn put_hex<const N: usize>(bytes: [u8; N], out: &mut BytesMut) {
     }
 }
 
-fn append_chain(chain: Option<&HeaderValue>, out: &mut BytesMut) {
-    if let Some(chain) = chain.filter(|chain| !chain.is_empty()) {
-        out.put_slice(chain.as_bytes());
-        out.put_slice(b", ");
-    }
-}
-
-/// The peer's address, printed once for two headers. An IPv4 address mapped into IPv6 is shown as what it is.
+/// An address as text; the peer's is printed once for two headers. An IPv4 address mapped into IPv6 is shown as what it is.
 struct Address {
     ip: IpAddr,
     text: [u8; MAX_ADDRESS_BYTES],
@@ -248,17 +239,21 @@ impl Address {
 
 /// One element of RFC 7239, section 4: `for`, `host` where it is known, `proto`.
 fn write_forwarded(address: &Address, host: Option<&str>, scheme: Scheme, out: &mut BytesMut) {
-    // Brackets and colons are no token characters, so section 6 wants quotes around IPv6.
-    let (before, behind): (&[u8], &[u8]) = if address.ip.is_ipv6() { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
-    out.put_slice(before);
-    out.put_slice(address.text());
-    out.put_slice(behind);
+    write_for(address, out);
     if let Some(host) = host {
         out.put_slice(b";host=");
         write_token_or_quoted(host.as_bytes(), out);
     }
     out.put_slice(b";proto=");
     out.put_slice(scheme.text().as_bytes());
+}
+
+fn write_for(address: &Address, out: &mut BytesMut) {
+    // Brackets and colons are no token characters, so section 6 wants quotes around IPv6.
+    let (before, behind): (&[u8], &[u8]) = if address.ip.is_ipv6() { (b"for=\"[", b"]\"") } else { (b"for=", b"") };
+    out.put_slice(before);
+    out.put_slice(address.text());
+    out.put_slice(behind);
 }
 
 fn write_token_or_quoted(text: &[u8], out: &mut BytesMut) {

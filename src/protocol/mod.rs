@@ -4,6 +4,7 @@
 //! by <https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>. Towards the client: [`rest`]. Nothing in here
 //! knows a clock, a socket, a random number or the schema; whoever calls brings them.
 
+pub mod client_address;
 pub mod compression;
 pub mod cors;
 pub mod deadline;
@@ -11,5 +12,6 @@ pub mod end;
 pub mod envelope;
 pub mod forwarding;
 pub mod head;
+pub mod http1;
 pub mod metadata;
 pub mod rest;

@@ -18,6 +18,8 @@ pub(super) enum Expiry {
     /// The head of a request did not come to its end.
     Head,
 }
+/// Written at once, this may be control frames of HTTP/2 alone: a ping and its answer, acknowledged settings, a window.
+pub(super) const LONGEST_CONTROL_BYTES: usize = 64;
 
 /// A connection's state, shared by its socket, its requests and its timer.
 #[derive(Debug)]
@@ -57,9 +59,10 @@ impl Activity {
         self.idle_since.store(self.now(), Ordering::Relaxed);
     }
 
-    /// Bytes went to the client: it is not idle while it takes what it asked for.
-    pub(super) fn sent(&self) {
-        if self.requests.load(Ordering::Relaxed) == 0 {
+    /// Bytes went to the client: it is not idle while it takes what it asked for. What is as short as a ping is no such
+    /// thing: an HTTP/2 client that answers pings alone is idle.
+    pub(super) fn sent(&self, bytes: usize) {
+        if bytes > LONGEST_CONTROL_BYTES && self.requests.load(Ordering::Relaxed) == 0 {
             self.idle_since.store(self.now(), Ordering::Relaxed);
         }
     }
@@ -98,6 +101,14 @@ impl Activity {
             }
             let look = Instant::now() + pause;
             tokio::time::sleep_until(expiry.map_or(look, |(until, _)| until.min(look))).await;
+        }
+    }
+
+    /// Waits until this moment, unless a byte has come by then.
+    pub(super) async fn silent_until(&self, until: Instant) {
+        tokio::time::sleep_until(until).await;
+        if self.head_since.load(Ordering::Relaxed) != 0 {
+            std::future::pending().await
         }
     }
 

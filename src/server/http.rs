@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::ops::RangeInclusive;
-use std::os::fd::AsFd;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,26 +11,29 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::activity::{Activity, Expiry};
-use super::config::Limits;
+use super::answers::{Answer, Answers};
+use super::arrival::Arrival;
 use super::drain::{Drain, Phase};
+use super::gate::Refusal;
 use super::listener::{Accepted, Accepting, Terms};
+use super::peers::Counted;
 use super::refusal;
+use super::reserve::Reserve;
 use super::socket::{Socket, Version};
-use crate::call::BodyLimits;
+use super::stream::Stream;
 use crate::call::body::CutShort;
 use crate::gateway::Current;
 use crate::gateway::respond::{self, Accounted, Connection};
-use crate::protocol::forwarding::Scheme;
 
 /// The read and write buffer of an HTTP/1.1 connection, at most.
 const MAX_BUFFER_BYTES: usize = 64 << 10;
@@ -61,13 +63,16 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection that was just accepted when the drain began may take for its first byte.
 const FIRST_BYTE_IN_DRAIN: Duration = Duration::from_millis(500);
 
-/// The pause after accepting failed for lack of descriptors or memory.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// So much of an answer may be left to the connection when it is over here; more is watched until the client takes it.
+const MAX_LEFT_BYTES: usize = 16 << 10;
+
+/// Connections reach at least this part of their age.
+const YOUNGEST_AGE: f64 = 0.9;
 
 /// One worker's serving of one listener.
 pub(super) struct Server {
     pub(super) worker: usize,
-    pub(super) terms: Terms,
+    pub(super) terms: Arc<Terms>,
     pub(super) current: Current,
     pub(super) drain: Drain,
     pub(super) connections: Gauge,
@@ -78,13 +83,14 @@ impl Server {
     pub(super) async fn run(self, socket: Accepting) {
         let mut connections = JoinSet::new();
         let mut drain = self.drain.clone();
+        let mut reserve = Reserve::take();
         loop {
             tokio::select! {
                 biased;
                 () = drain.reached(Phase::Draining) => break,
-                accepted = socket.accept() => match accepted {
+                accepted = socket.accept(self.terms.limits.write_stall) => match accepted {
                     Ok(accepted) => self.spawn(accepted, &mut connections),
-                    Err(error) => accept_failed(&self.terms.name, &error).await,
+                    Err(error) => reserve.accept_failed(&socket, &self.terms, &error).await,
                 },
                 Some(_) = connections.join_next() => {}
             }
@@ -100,41 +106,19 @@ impl Server {
             // Beyond the limit a connection is closed without a word: an answer would cost what the limit saves.
             return;
         };
-        let limits = &self.terms.limits;
-        let connection = Connection {
-            worker: self.worker,
-            client: accepted.client(),
-            client_text: accepted.client().to_string().into(),
-            scheme: Scheme::Http,
-            max_header_bytes: limits.header_bytes,
-            limits: BodyLimits { max_bytes: limits.body_bytes, timeout: limits.body_timeout },
-        };
         let serving = Serving {
-            connection: Arc::new(connection),
-            limits: limits.clone(),
+            worker: self.worker,
+            terms: self.terms.clone(),
             current: self.current.clone(),
             activity: Arc::new(Activity::new()),
+            answers: Arc::new(Answers::new()),
             drain: self.drain.clone(),
         };
         connections.spawn(async move {
             let _open = open;
-            match accepted {
-                Accepted::Tcp(stream, _) => serving.run(stream).await,
-                Accepted::Unix(stream) => serving.run(stream).await,
-            }
+            serving.run(accepted).await;
         });
     }
-}
-
-async fn accept_failed(name: &str, error: &std::io::Error) {
-    use std::io::ErrorKind;
-    // These concern the one connection that was to be accepted.
-    if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset | ErrorKind::ConnectionRefused)
-    {
-        return;
-    }
-    tracing::warn!(listener = name, %error, "accepting a connection failed");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
 }
 
 /// Waits until the process has been draining for this time.
@@ -169,46 +153,57 @@ impl Drop for Open {
 
 /// One connection.
 struct Serving {
-    connection: Arc<Connection>,
-    limits: Limits,
+    worker: usize,
+    terms: Arc<Terms>,
     current: Current,
     activity: Arc<Activity>,
+    answers: Arc<Answers>,
     drain: Drain,
 }
 
 impl Serving {
-    async fn run<T>(mut self, stream: T)
-    where
-        T: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
-    {
-        let activity = self.activity.clone();
+    async fn run(mut self, accepted: Accepted) {
         let mut drain = self.drain.clone();
         let begun = tokio::select! {
             biased;
-            begun = Socket::begin(stream, activity.clone()) => begun,
-            _ = activity.expired(&self.limits) => return,
+            begun = self.begin(accepted) => begun,
             () = drained_for(&mut drain, FIRST_BYTE_IN_DRAIN) => return,
         };
-        // A client that leaves, or fails, before it asked for anything is nobody's concern.
-        let Ok(Some((socket, version))) = begun else { return };
+        let Some(Begun { socket, version, connection, _counted }) = begun else { return };
         match version {
-            Version::Http1 => self.run_http1(TokioIo::new(socket)).await,
-            Version::Http2 => self.run_http2(TokioIo::new(socket)).await,
+            Version::Http1 => self.run_http1(TokioIo::new(socket), connection).await,
+            Version::Http2 => self.run_http2(TokioIo::new(socket.with(self.answers.clone())), connection).await,
         }
     }
 
-    async fn run_http1<T>(&mut self, io: TokioIo<Socket<T>>)
-    where
-        T: AsyncRead + AsyncWrite + AsFd + Unpin + Send + 'static,
-    {
-        let serve = self.serve();
+    /// Up to the first bytes of HTTP. A client that leaves, fails, or lets wait before it asked for anything is nobody's
+    /// concern.
+    async fn begin(&self, accepted: Accepted) -> Option<Begun> {
+        let arrival = Arrival::receive(accepted, &self.terms, self.worker).await?;
+        let first_byte = Instant::now() + self.terms.limits.first_byte;
+        let (socket, version) = tokio::select! {
+            biased;
+            begun = Socket::begin(arrival.stream, self.activity.clone(), self.head_bytes()) => begun.ok().flatten()?,
+            () = self.activity.silent_until(first_byte) => return None,
+            _ = self.activity.expired(&self.terms.limits) => return None,
+        };
+        if arrival.agreed.is_some_and(|agreed| agreed != version) {
+            return None;
+        }
+        Some(Begun { socket, version, connection: Arc::new(arrival.connection), _counted: arrival.counted })
+    }
+
+    async fn run_http1(&mut self, io: TokioIo<Socket<Stream>>, facts: Arc<Connection>) {
+        let refusal = io.inner().refusal();
+        let serve = self.serve(facts.clone(), refusal);
         let mut connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(None)
             .max_header_size(self.head_bytes())
             .max_buf_size(MAX_BUFFER_BYTES.max(self.head_bytes()))
             .serve_connection(io, service_fn(|request| serve.request(request)));
-        let over = self.drive(Pin::new(&mut connection), |connection| connection.graceful_shutdown()).await;
+        let over =
+            self.drive(Version::Http1, Pin::new(&mut connection), |connection| connection.graceful_shutdown()).await;
         let socket = connection.into_parts().io.into_inner();
         let is_cut = match &over {
             Over::Ended(ended) => ended.is_err(),
@@ -216,12 +211,12 @@ impl Serving {
             Over::Cut => true,
         };
         let status = match over {
-            Over::Ended(Err(error)) => socket.refusal().map(|http| refusal::unreadable(http, &error)),
+            Over::Ended(Err(error)) => socket.unreadable().map(|http| refusal::unreadable(http, &error)),
             Over::Expired(Expiry::Head) if !socket.is_behind() => Some(refusal::too_slow()),
             Over::Ended(Ok(())) | Over::Expired(_) | Over::Cut => None,
         };
         if let Some(status) = status {
-            let response = respond::refuse(&self.current.load_full(), &self.connection, &status);
+            let response = respond::refuse(&self.current.load_full(), &facts, &status);
             let last = refusal::print(response).await;
             tokio::select! {
                 () = socket.say_last(&last) => {}
@@ -232,45 +227,51 @@ impl Serving {
         }
     }
 
-    async fn run_http2<T>(&mut self, io: TokioIo<Socket<T>>)
-    where
-        T: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let serve = self.serve();
+    async fn run_http2(&mut self, io: TokioIo<Socket<Stream>>, connection: Arc<Connection>) {
+        let serve = self.serve(connection, None);
         let connection = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .max_concurrent_streams(self.limits.streams)
+            .max_concurrent_streams(self.terms.limits.streams)
             .max_header_list_size(u32::try_from(self.head_bytes()).unwrap_or(u32::MAX))
             .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(connection_window(self.limits.streams))
+            .initial_connection_window_size(connection_window(self.terms.limits.streams))
             .max_send_buf_size(MAX_SEND_BUFFER_BYTES)
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
             .max_local_error_reset_streams(MAX_ERROR_RESETS)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIMEOUT)
             .serve_connection(io, service_fn(|request| serve.request(request)));
-        self.drive(pin!(connection), |connection| connection.graceful_shutdown()).await;
+        self.drive(Version::Http2, pin!(connection), |connection| connection.graceful_shutdown()).await;
     }
 
     /// The largest head that is read at all. It is larger than what is served, so that what is a little too large is
     /// told so in the gateway's own form.
     fn head_bytes(&self) -> usize {
-        2 * self.limits.header_bytes + MAX_BUFFER_BYTES / 2
+        2 * self.terms.limits.header_bytes + MAX_BUFFER_BYTES / 2
     }
 
     /// What serves the connection's requests.
-    fn serve(&self) -> Serve {
-        Serve { current: self.current.clone(), connection: self.connection.clone(), activity: self.activity.clone() }
+    fn serve(&self, connection: Arc<Connection>, refusal: Option<Arc<Refusal>>) -> Serve {
+        let (current, activity, answers) = (self.current.clone(), self.activity.clone(), self.answers.clone());
+        Serve { current, connection, activity, answers, refusal, served: AtomicUsize::new(0) }
     }
 
     /// Drives a connection to its end: its own, its time's, or the process'.
-    async fn drive<C, E>(&mut self, mut connection: Pin<&mut C>, shut_down: impl Fn(Pin<&mut C>)) -> Over<E>
+    async fn drive<C, E>(
+        &mut self,
+        version: Version,
+        mut connection: Pin<&mut C>,
+        shut_down: impl Fn(Pin<&mut C>),
+    ) -> Over<E>
     where
         C: Future<Output = Result<(), E>>,
         E: std::fmt::Display,
     {
         let mut cut = self.drain.clone();
         let mut draining = false;
+        let limits = &self.terms.limits;
+        let mut age = pin!(tokio::time::sleep(limits.age.mul_f64(rand::random_range(YOUNGEST_AGE..=1.0))));
+        let mut aged = false;
         loop {
             tokio::select! {
                 biased;
@@ -280,7 +281,16 @@ impl Serving {
                     }
                     return Over::Ended(ended);
                 }
-                expiry = self.activity.expired(&self.limits) => return Over::Expired(expiry),
+                expiry = self.activity.expired(limits) => return Over::Expired(expiry),
+                () = self.answers.flooded(), if version == Version::Http2 => {
+                    tracing::warn!(listener = self.terms.name, "a client cancelled most of its requests at once");
+                    return Over::Cut;
+                }
+                () = self.answers.stalled(limits.write_stall), if version == Version::Http2 => return Over::Cut,
+                () = age.as_mut(), if !aged => {
+                    aged = true;
+                    shut_down(connection.as_mut());
+                }
                 () = self.drain.reached(Phase::Draining), if !draining => {
                     draining = true;
                     shut_down(connection.as_mut());
@@ -303,23 +313,49 @@ enum Over<E> {
     Cut,
 }
 
+/// A connection on which HTTP has begun.
+struct Begun {
+    socket: Socket<Stream>,
+    version: Version,
+    connection: Arc<Connection>,
+    _counted: Option<Counted>,
+}
+
 /// Serves the requests of a connection.
 struct Serve {
     current: Current,
     connection: Arc<Connection>,
     activity: Arc<Activity>,
+    answers: Arc<Answers>,
+    /// Of HTTP/1.
+    refusal: Option<Arc<Refusal>>,
+    /// Requests by now.
+    served: AtomicUsize,
 }
 
 impl Serve {
     /// Serves one request by the snapshot of its moment.
     fn request(
         &self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Served>, Infallible>> + Send + use<> {
         self.activity.begin_request(request.version());
+        let number = self.served.fetch_add(1, Ordering::Relaxed);
+        if let Some(fault) = self.refusal.as_ref().and_then(|refusal| refusal.of(number)) {
+            request.extensions_mut().insert(fault);
+        }
         let ending = Ending(self.activity.clone());
         let responding = respond::respond(self.current.load_full(), self.connection.clone(), request);
-        async move { Ok(responding.await.map(|body| Served { body, _ending: ending })) }
+        let mut answer = self.answers.begin();
+        async move {
+            let response = responding.await;
+            if response.body().is_end_stream() {
+                answer.end();
+            } else {
+                answer.handed_over();
+            }
+            Ok(response.map(|body| Served { body, answer, large: false, _ending: ending }))
+        }
     }
 }
 
@@ -335,6 +371,9 @@ impl Drop for Ending {
 /// The body of an answer, whose end the connection's timer is told.
 struct Served {
     body: Accounted,
+    answer: Answer,
+    /// Whether the last piece was.
+    large: bool,
     _ending: Ending,
 }
 
@@ -343,11 +382,22 @@ impl http_body::Body for Served {
     type Error = CutShort;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
-        Pin::new(&mut self.body).poll_frame(context)
+        self.answer.asked_for();
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.large = frame.data_ref().is_some_and(|data| data.len() > MAX_LEFT_BYTES);
+                if self.is_end_stream() { self.answer.end() } else { self.answer.handed_over() }
+            }
+            Poll::Ready(None | Some(Err(_))) => self.answer.end(),
+            Poll::Pending => {}
+        }
+        polled
     }
 
+    /// The end of a large piece is told once the client has let it through: until then its answer is not over.
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.is_end_stream() && !self.large
     }
 
     fn size_hint(&self) -> SizeHint {

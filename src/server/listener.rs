@@ -1,45 +1,46 @@
 //! Listening sockets: one a worker for TCP, one for all of them for a socket in the file system.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
-use super::config::{Address, Config, Limits};
+use super::config::{Address, Config, Limits, ProxyProtocol};
+use super::peers::Peers;
+use super::stream::Wire;
+use crate::call::BodyLimits;
+use crate::gateway::head::Rules;
+use crate::tls::TlsError;
+use crate::tls::server::ServerTls;
 
 /// Connections that wait to be accepted, per socket.
 const BACKLOG: i32 = 1024;
 
 /// A silent client is probed after this time.
-const KEEPALIVE: std::time::Duration = std::time::Duration::from_secs(60);
-
-/// How long a client may take nothing of what is sent to it, before its connection is reset.
-const WRITE_STALL: std::time::Duration = std::time::Duration::from_secs(30);
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Why a listener can't be opened.
 #[derive(Debug, thiserror::Error)]
-#[error("listener {name:?}: can't listen on {address}: {source}")]
-pub struct BindError {
-    name: String,
-    address: String,
-    source: io::Error,
+pub enum OpenError {
+    #[error("listener {name:?}: can't listen on {address}: {source}")]
+    Address { name: String, address: String, source: io::Error },
+    #[error("listener {name:?}: {source}")]
+    Tls { name: String, source: TlsError },
 }
 
 /// A listener that is open: the sockets of all workers.
 #[derive(Debug)]
 pub struct Bound {
-    name: String,
-    limits: Limits,
+    terms: Arc<Terms>,
     sockets: Vec<Raw>,
     /// Where it listens, as it is told.
     shown: String,
     local: Option<SocketAddr>,
-    /// Connections that are open, over all workers.
-    open: Arc<AtomicUsize>,
     /// Removed once the listener is gone, if it is still the one that was made.
     unix: Option<(PathBuf, Option<(u64, u64)>)>,
 }
@@ -54,13 +55,18 @@ enum Raw {
 #[derive(Debug)]
 pub struct Listener {
     pub(super) socket: Accepting,
-    pub(super) terms: Terms,
+    pub(super) terms: Arc<Terms>,
 }
 
-/// What holds for the connections of a listener.
+/// What holds for the connections of a listener, shared by all workers.
 #[derive(Debug)]
 pub(super) struct Terms {
     pub(super) limits: Limits,
+    pub(super) rules: Arc<Rules>,
+    pub(super) proxy_protocol: ProxyProtocol,
+    /// Where connections are bounded by address.
+    pub(super) peers: Option<Arc<Peers>>,
+    pub(super) tls: Option<Arc<ServerTls>>,
     /// Connections that are open, over all workers.
     pub(super) open: Arc<AtomicUsize>,
     pub(super) name: String,
@@ -74,27 +80,31 @@ pub(super) enum Accepting {
 
 /// A connection that was accepted.
 #[derive(Debug)]
-pub(super) enum Accepted {
-    Tcp(TcpStream, IpAddr),
-    Unix(UnixStream),
+pub(super) struct Accepted {
+    pub(super) wire: Wire,
+    /// `None` for a local process.
+    pub(super) peer: Option<IpAddr>,
 }
 
 impl Bound {
     /// Opens the sockets of this number of workers.
     ///
     /// # Errors
-    /// If the address is taken, or may not be used.
-    pub fn open(config: &Config, workers: usize) -> Result<Self, BindError> {
+    /// If the address is taken, or may not be used, or if a file of its TLS is not good.
+    pub fn open(config: &Config, workers: usize) -> Result<Self, OpenError> {
         let workers = workers.max(1);
+        let tls = config.tls.clone().map(ServerTls::load).transpose();
+        let tls = tls.map_err(|source| OpenError::Tls { name: config.name.clone(), source })?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let failed = |address: String| {
             let name = config.name.clone();
-            move |source| BindError { name, address, source }
+            move |source| OpenError::Address { name, address, source }
         };
         let (sockets, shown, local, unix) = match &config.address {
             Address::Tcp(address) => {
                 let sockets = bind_tcp(*address, workers).map_err(failed(address.to_string()))?;
                 let local = sockets.first().and_then(|socket| socket.local_addr().ok()).unwrap_or(*address);
-                (sockets.into_iter().map(Raw::Tcp).collect(), format!("http://{local}"), Some(local), None)
+                (sockets.into_iter().map(Raw::Tcp).collect(), format!("{scheme}://{local}"), Some(local), None)
             }
             Address::Unix(path) => {
                 let sockets = bind_unix(path, workers).map_err(failed(path.display().to_string()))?;
@@ -102,14 +112,14 @@ impl Bound {
                 (sockets.into_iter().map(Raw::Unix).collect(), shown, None, Some((path.clone(), identity(path))))
             }
         };
-        let limits = config.limits.clone();
-        Ok(Self { name: config.name.clone(), limits, sockets, shown, local, open: Arc::default(), unix })
+        let terms = Terms::new(config, tls.map(Arc::new));
+        Ok(Self { terms: Arc::new(terms), sockets, shown, local, unix })
     }
 
     /// Where it listens and its name, for people.
     #[must_use]
     pub fn describe(&self) -> String {
-        format!("{} ({})", self.shown, self.name)
+        format!("{} ({})", self.shown, self.terms.name)
     }
 
     /// Where it listens, if that is an address.
@@ -118,14 +128,44 @@ impl Bound {
         self.local
     }
 
+    /// The name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.terms.name
+    }
+
+    /// Its TLS, if it has any.
+    #[must_use]
+    pub fn tls(&self) -> Option<&Arc<ServerTls>> {
+        self.terms.tls.as_ref()
+    }
+
     /// Takes the socket of one worker out.
     pub fn take(&mut self) -> Option<Unregistered> {
-        self.sockets.pop().map(|raw| Unregistered {
-            raw,
-            limits: self.limits.clone(),
-            open: self.open.clone(),
-            name: self.name.clone(),
-        })
+        self.sockets.pop().map(|raw| Unregistered { raw, terms: self.terms.clone() })
+    }
+}
+
+impl Terms {
+    fn new(config: &Config, tls: Option<Arc<ServerTls>>) -> Self {
+        let limits = config.limits.clone();
+        let rules = Rules {
+            body: BodyLimits { max_bytes: limits.body_bytes, timeout: limits.body_timeout },
+            max_header_bytes: limits.header_bytes,
+            trust: config.trust.clone(),
+            addresses: config.addresses.clone(),
+            underscores: config.underscores,
+            redirect: config.redirect,
+        };
+        Self {
+            rules: Arc::new(rules),
+            proxy_protocol: config.proxy_protocol,
+            peers: limits.per_ip.map(|limit| Arc::new(Peers::new(limit))),
+            limits,
+            tls,
+            open: Arc::default(),
+            name: config.name.clone(),
+        }
     }
 }
 
@@ -144,9 +184,7 @@ impl Drop for Bound {
 #[derive(Debug)]
 pub struct Unregistered {
     raw: Raw,
-    limits: Limits,
-    open: Arc<AtomicUsize>,
-    name: String,
+    terms: Arc<Terms>,
 }
 
 impl Unregistered {
@@ -159,7 +197,7 @@ impl Unregistered {
             Raw::Tcp(socket) => Accepting::Tcp(TcpListener::from_std(socket)?),
             Raw::Unix(socket) => Accepting::Unix(UnixListener::from_std(socket)?),
         };
-        Ok(Listener { socket, terms: Terms { limits: self.limits, open: self.open, name: self.name } })
+        Ok(Listener { socket, terms: self.terms })
     }
 }
 
@@ -232,7 +270,7 @@ impl Accepting {
                 let accept = || {
                     let (stream, peer) = listener.accept().ok()?;
                     stream.set_nonblocking(true).ok()?;
-                    Some(Accepted::Tcp(TcpStream::from_std(stream).ok()?, peer.ip().to_canonical()))
+                    Some(Accepted::tcp(TcpStream::from_std(stream).ok()?, peer))
                 };
                 std::iter::from_fn(accept).collect()
             }
@@ -241,35 +279,35 @@ impl Accepting {
                 let accept = || {
                     let (stream, _) = listener.accept().ok()?;
                     stream.set_nonblocking(true).ok()?;
-                    UnixStream::from_std(stream).ok().map(Accepted::Unix)
+                    UnixStream::from_std(stream).ok().map(Accepted::unix)
                 };
                 std::iter::from_fn(accept).collect()
             }
         }
     }
 
-    /// The next connection.
-    pub(super) async fn accept(&self) -> io::Result<Accepted> {
+    /// The next connection, which is reset once the client takes nothing for so long.
+    pub(super) async fn accept(&self, write_stall: Duration) -> io::Result<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 stream.set_nodelay(true)?;
                 let socket = SockRef::from(&stream);
                 socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
-                socket.set_tcp_user_timeout(Some(WRITE_STALL))?;
-                Ok(Accepted::Tcp(stream, peer.ip().to_canonical()))
+                socket.set_tcp_user_timeout(Some(write_stall))?;
+                Ok(Accepted::tcp(stream, peer))
             }
-            Self::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(Accepted::unix(listener.accept().await?.0)),
         }
     }
 }
 
 impl Accepted {
-    /// The address of the client; a local process counts as loopback.
-    pub(super) fn client(&self) -> IpAddr {
-        match self {
-            Self::Tcp(_, client) => *client,
-            Self::Unix(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        }
+    fn tcp(stream: TcpStream, peer: SocketAddr) -> Self {
+        Self { wire: Wire::Tcp(stream), peer: Some(peer.ip().to_canonical()) }
+    }
+
+    fn unix(stream: UnixStream) -> Self {
+        Self { wire: Wire::Unix(stream), peer: None }
     }
 }

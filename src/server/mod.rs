@@ -4,15 +4,21 @@
 //! the first byte to the last. Every wait for a client has a bound.
 
 mod activity;
+mod answers;
+mod arrival;
 pub mod config;
 pub mod drain;
+mod gate;
 mod http;
 mod listener;
+mod peers;
 mod refusal;
+mod reserve;
 mod socket;
+mod stream;
 
 pub use self::config::Config;
-pub use self::listener::{BindError, Bound, Listener, Unregistered};
+pub use self::listener::{Bound, Listener, OpenError, Unregistered};
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::task::JoinSet;

@@ -10,7 +10,9 @@ use http::header::{CONNECTION, CONTENT_LENGTH, DATE};
 use http::{Response, StatusCode};
 use http_body_util::BodyExt;
 
-use crate::gateway::respond::{self, Accounted};
+use crate::gateway::head;
+use crate::gateway::respond::Accounted;
+use crate::protocol::http1;
 use crate::status::{Blame, Code, Status};
 
 /// The head did not come in time.
@@ -22,8 +24,8 @@ pub(super) fn too_slow() -> Status {
 /// hyper refused the head with this status.
 pub(super) fn unreadable(http: StatusCode, error: &hyper::Error) -> Status {
     match http {
-        StatusCode::URI_TOO_LONG => respond::target_too_long(),
-        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => respond::headers_too_large(),
+        StatusCode::URI_TOO_LONG => head::target_too_long(),
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => http1::too_large(),
         _ => Status::invalid_argument("", format!("the head of the request is malformed: {error}")),
     }
 }

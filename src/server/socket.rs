@@ -1,11 +1,11 @@
-//! A client's socket with the bytes that were read to tell HTTP/1.1 from HTTP/2, noting what it receives.
+//! A client's socket with the bytes that were read to tell HTTP/1.1 from HTTP/2, noting what it receives; HTTP/1.1
+//! passes its [`Gate`].
 //!
 //! hyper answers a head that it can't read by itself, without a body. That answer is kept back here, so that the
 //! gateway's own can be sent in its place.
 
 use std::io;
-use std::os::fd::AsFd;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -15,8 +15,11 @@ use http::StatusCode;
 use memchr::memmem;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Sleep;
 
-use super::activity::Activity;
+use super::activity::{Activity, LONGEST_CONTROL_BYTES};
+use super::answers::Answers;
+use super::gate::{Gate, Next, Refusal};
 use crate::protocol::forwarding::X_REQUEST_ID;
 
 /// How HTTP/2 begins (RFC 9113, 3.4).
@@ -25,13 +28,20 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How much is read at first.
 const FIRST_READ_BYTES: usize = 8 << 10;
 
-/// How long a client may take to hang up once it was told that its connection is over.
-const LINGER: Duration = Duration::from_secs(2);
+/// How much of what a client still sends is taken from it after its last answer, so that a reset does not overtake the
+/// answer.
+const MAX_LEFT_OVER_BYTES: usize = 64 << 10;
 
-/// How much it may send meanwhile.
-const MAX_LINGER_BYTES: u64 = 1 << 20;
+/// How often a connection of HTTP/2 is read from before others have their turn.
+const MAX_READS_AT_ONCE: u8 = 16;
 
-/// The version of HTTP that a client in clear text has begun to speak.
+/// How long that may take.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// How long the last that is said to a client may take.
+const SAYING: Duration = Duration::from_secs(2);
+
+/// The version of HTTP that a client has begun to speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     Http1,
@@ -43,17 +53,47 @@ pub(super) enum Version {
 pub(super) struct Socket<T> {
     inner: T,
     ahead: Bytes,
-    version: Version,
     activity: Arc<Activity>,
+    answers: Option<Arc<Answers>>,
+    /// `None` for HTTP/2, which has no two readings.
+    gate: Option<Gate>,
+    reading: Reading,
+    /// Of HTTP/2, one after the other without a pause.
+    reads: u8,
+    closing: Closing,
     /// Whether some of what was to be written is not written yet.
     is_behind: bool,
     /// The status of hyper's own refusal.
-    refusal: Option<StatusCode>,
+    unreadable: Option<StatusCode>,
+}
+
+/// Where the next bytes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// The gate has bytes that it has not looked at.
+    Begun,
+    Client,
+    /// A refusal was the last.
+    Refused,
+    Broken,
+}
+
+#[derive(Debug)]
+enum Closing {
+    No,
+    /// What the client still sends is read until it ends: so many bytes, and no longer than that.
+    Lingering(usize, Pin<Box<Sleep>>),
+    Closed,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
-    /// Reads until it is clear which version the client speaks; `None` if it leaves before that.
-    pub(super) async fn begin(mut inner: T, activity: Arc<Activity>) -> io::Result<Option<(Self, Version)>> {
+    /// Reads until it is clear which version the client speaks; `None` if it leaves before that. A head of HTTP/1 that
+    /// is longer than `max_head_bytes` is refused.
+    pub(super) async fn begin(
+        mut inner: T,
+        activity: Arc<Activity>,
+        max_head_bytes: usize,
+    ) -> io::Result<Option<(Self, Version)>> {
         let mut ahead = bytes::BytesMut::with_capacity(FIRST_READ_BYTES);
         let version = loop {
             if inner.read_buf(&mut ahead).await? == 0 {
@@ -67,19 +107,45 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 break Version::Http1;
             }
         };
-        if version == Version::Http2 {
-            activity.begin_http2();
-        }
-        Ok(Some((Self::new(inner, ahead.freeze(), version, activity), version)))
+        let (ahead, gate, reading) = match version {
+            Version::Http1 => (Bytes::new(), Some(Gate::new(max_head_bytes, ahead)), Reading::Begun),
+            Version::Http2 => {
+                activity.begin_http2();
+                (ahead.freeze(), None, Reading::Client)
+            }
+        };
+        Ok(Some((
+            Self {
+                inner,
+                ahead,
+                activity,
+                answers: None,
+                gate,
+                reading,
+                reads: 0,
+                closing: Closing::No,
+                is_behind: false,
+                unreadable: None,
+            },
+            version,
+        )))
     }
 
-    fn new(inner: T, ahead: Bytes, version: Version, activity: Arc<Activity>) -> Self {
-        Self { inner, ahead, version, activity, is_behind: false, refusal: None }
+    /// The same, telling these answers what the client takes.
+    pub(super) fn with(self, answers: Arc<Answers>) -> Self {
+        Self { answers: Some(answers), ..self }
+    }
+
+    fn note_sent(&self, bytes: usize) {
+        self.activity.sent(bytes);
+        if let Some(answers) = self.answers.as_ref().filter(|_| bytes > LONGEST_CONTROL_BYTES) {
+            answers.taken();
+        }
     }
 
     /// The status with which hyper refused a head, if it did and all that came before is written.
-    pub(super) fn refusal(&self) -> Option<StatusCode> {
-        self.refusal
+    pub(super) fn unreadable(&self) -> Option<StatusCode> {
+        self.unreadable
     }
 
     /// Whether some of what was to be written is not written yet: nothing may be written behind it.
@@ -93,27 +159,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         let saying = async {
             self.inner.write_all(bytes).await?;
             self.inner.shutdown().await?;
-            tokio::io::copy(&mut self.inner.take(MAX_LINGER_BYTES), &mut tokio::io::sink()).await
+            tokio::io::copy(&mut self.inner.take(MAX_LEFT_OVER_BYTES as u64), &mut tokio::io::sink()).await
         };
         // A client that fails meanwhile, or takes its time, is nobody's concern any more.
-        drop(tokio::time::timeout(LINGER, saying).await);
-    }
-
-    /// Closes so that the client can tell it from an end: by a reset. A socket of the file system knows none.
-    pub(super) fn reset(self)
-    where
-        T: AsFd,
-    {
-        // Fails only for a socket that is broken already.
-        drop(SockRef::from(&self.inner).set_linger(Some(Duration::ZERO)));
+        drop(tokio::time::timeout(SAYING, saying).await);
     }
 
     /// Takes hyper's own refusal for written; it says how many bytes that are.
     fn keep_back(&mut self, bytes: &[u8]) -> Option<usize> {
-        if self.version != Version::Http1 || self.is_behind {
+        if self.gate.is_none() || self.is_behind {
             return None;
         }
-        self.refusal = Some(refusal_in(bytes)?);
+        self.unreadable = Some(refusal_in(bytes)?);
         Some(bytes.len())
     }
 
@@ -122,8 +179,87 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.is_behind = true;
         let written = ready!(written)?;
         self.is_behind = written < offered;
-        self.activity.sent();
+        self.note_sent(written);
         Poll::Ready(Ok(written))
+    }
+
+    /// Where it is told that a request is refused.
+    pub(super) fn refusal(&self) -> Option<Arc<Refusal>> {
+        self.gate.as_ref().map(Gate::refusal)
+    }
+
+    /// Takes what the client still sends, within bounds; after it, closing loses nothing.
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match &mut self.closing {
+                Closing::No if self.reading == Reading::Client && self.gate.as_ref().is_none_or(Gate::at_rest) => {
+                    self.closing = Closing::Closed;
+                }
+                Closing::No => {
+                    self.closing = Closing::Lingering(MAX_LEFT_OVER_BYTES, Box::pin(tokio::time::sleep(LINGER)));
+                }
+                Closing::Lingering(left, until) => {
+                    let mut scratch = [0; 4 << 10];
+                    let mut buffer = ReadBuf::new(&mut scratch);
+                    match Pin::new(&mut self.inner).poll_read(context, &mut buffer) {
+                        Poll::Ready(Ok(())) if !buffer.filled().is_empty() && *left > buffer.filled().len() => {
+                            *left -= buffer.filled().len();
+                        }
+                        Poll::Ready(_) => self.closing = Closing::Closed,
+                        Poll::Pending => {
+                            ready!(until.as_mut().poll(context));
+                            self.closing = Closing::Closed;
+                        }
+                    }
+                }
+                Closing::Closed => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
+impl<T: AsyncRead + Unpin> Socket<T> {
+    /// Reads what is held back by the gate, and more of it. Ready once there are bytes ahead, or at the end.
+    fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let Some(gate) = &mut self.gate else { return Poll::Ready(Ok(false)) };
+        if self.reading == Reading::Client {
+            let reading = pin!(self.inner.read_buf(&mut gate.held));
+            if ready!(reading.poll(context))? == 0 {
+                return Poll::Ready(Ok(false));
+            }
+            self.activity.received();
+        }
+        let (released, next) = gate.release();
+        self.ahead = released;
+        self.follow(next);
+        Poll::Ready(Ok(true))
+    }
+
+    /// One connection that always has more to read, such as pings, is served in turns with the others of its thread.
+    fn poll_http2(&mut self, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.reads >= MAX_READS_AT_ONCE {
+            self.reads = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
+        self.reads = if polled.is_ready() { self.reads + 1 } else { 0 };
+        polled
+    }
+
+    fn follow(&mut self, next: Next) {
+        self.reading = match next {
+            Next::Read => Reading::Client,
+            Next::Broken => Reading::Broken,
+            Next::Instead(bytes) => {
+                // What passed before it goes first.
+                self.ahead = match self.ahead.is_empty() {
+                    true => bytes,
+                    false => [&self.ahead[..], &bytes].concat().into(),
+                };
+                Reading::Refused
+            }
+        };
     }
 }
 
@@ -134,18 +270,39 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !this.ahead.is_empty() {
-            let length = this.ahead.len().min(buffer.remaining());
-            buffer.put_slice(this.ahead.get(..length).unwrap_or_default());
-            this.ahead.advance(length);
-            return Poll::Ready(Ok(()));
+        loop {
+            if !this.ahead.is_empty() {
+                let length = this.ahead.len().min(buffer.remaining());
+                buffer.put_slice(this.ahead.get(..length).unwrap_or_default());
+                this.ahead.advance(length);
+                return Poll::Ready(Ok(()));
+            }
+            match (this.reading, &mut this.gate) {
+                (Reading::Refused, _) => return Poll::Pending,
+                (Reading::Broken, _) => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                (Reading::Begun | Reading::Client, None) => return this.poll_http2(context, buffer),
+                (Reading::Client, Some(gate)) if gate.held.is_empty() => {
+                    let before = buffer.filled().len();
+                    ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;
+                    let new = buffer.filled().get(before..).unwrap_or_default();
+                    if new.is_empty() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    this.activity.received();
+                    let passed = gate.pass(new);
+                    buffer.set_filled(before + passed.count);
+                    this.follow(passed.then);
+                    if passed.count > 0 {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+                (Reading::Begun | Reading::Client, Some(_)) => {
+                    if !ready!(this.poll_held(context))? {
+                        return Poll::Ready(Ok(()));
+                    }
+                }
+            }
         }
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut this.inner).poll_read(context, buffer))?;
-        if buffer.filled().len() > before && this.version == Version::Http1 {
-            this.activity.received();
-        }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -156,6 +313,14 @@ fn refusal_in(bytes: &[u8]) -> Option<StatusCode> {
     let head = bytes.get(..memmem::find(bytes, b"\r\n\r\n")?)?;
     let is_own = memmem::find(head, X_REQUEST_ID.as_str().as_bytes()).is_some();
     if is_own { None } else { StatusCode::from_bytes(status).ok() }
+}
+
+impl Socket<super::stream::Stream> {
+    /// Closes so that the client can tell it from an end: by a reset. A socket of the file system knows none.
+    pub(super) fn reset(self) {
+        // Fails only for a socket that is broken already.
+        drop(SockRef::from(&self.inner).set_linger(Some(Duration::ZERO)));
+    }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
@@ -173,10 +338,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // The gateway's own refusal is still to be said.
-        if self.refusal.is_some() {
+        if self.unreadable.is_some() {
             return Poll::Ready(Ok(()));
         }
-        Pin::new(&mut self.inner).poll_shutdown(context)
+        if matches!(self.closing, Closing::No) {
+            ready!(Pin::new(&mut self.inner).poll_shutdown(context))?;
+        }
+        self.poll_linger(context).map(Ok)
     }
 
     fn poll_write_vectored(

@@ -59,6 +59,12 @@ struct ReloadLabels {
     result: &'static str,
 }
 
+/// One listener.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerLabels {
+    listener: String,
+}
+
 impl EncodeLabelValue for Code {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> Result<(), std::fmt::Error> {
         self.name().encode(encoder)
@@ -80,6 +86,8 @@ pub struct Metrics {
     limit_results: Family<LimitResultLabels, Counter>,
     limit_dropped_keys: Family<LimitLabels, Counter>,
     limit_store_errors: Family<LimitLabels, Counter>,
+    tls_reload_failures: Family<ListenerLabels, Counter>,
+    tls_expiry: Family<ListenerLabels, Gauge<f64, AtomicU64>>,
     /// Connections open now.
     pub connections: Gauge,
     /// Values of `x-http-code` that were passed over.
@@ -150,6 +158,8 @@ impl Metrics {
             limit_results: Family::default(),
             limit_dropped_keys: Family::default(),
             limit_store_errors: Family::default(),
+            tls_reload_failures: Family::default(),
+            tls_expiry: Family::default(),
             connections: Gauge::default(),
             ignored_status_overrides: Counter::default(),
             resent_calls: Counter::default(),
@@ -172,6 +182,10 @@ impl Metrics {
         registry.register("reloads", "Changes of configuration or descriptors, by result", self.reloads.clone());
         let help = "Unix time since which a changed configuration or descriptor set is refused, 0 if none is";
         registry.register("reload_failing_since", help, self.reload_failing_since.clone());
+        let help = "Changed certificates of a listener that were refused while the old ones stay";
+        registry.register("tls_reload_failures", help, self.tls_reload_failures.clone());
+        let help = "Unix time at which the first of a listener's certificates ends";
+        registry.register_with_unit("tls_certificate_expiry", help, Unit::Seconds, self.tls_expiry.clone());
         registry.register("connections", "Client connections that are open", self.connections.clone());
         let help = "Values of x-http-code outside 2xx and 3xx that were passed over";
         registry.register("ignored_status_overrides", help, self.ignored_status_overrides.clone());
@@ -255,6 +269,20 @@ impl Metrics {
             let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
             self.reload_failing_since.set(since.as_secs_f64());
         }
+    }
+
+    /// Notes when the first of a listener's certificates ends.
+    pub fn tls_expiry(&self, listener: &str, at: SystemTime) {
+        let labels = ListenerLabels { listener: listener.to_owned() };
+        let seconds = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        self.tls_expiry.get_or_create(&labels).set(seconds);
+        // From now on it is there at 0, so that its first rise is seen.
+        drop(self.tls_reload_failures.get_or_create(&labels));
+    }
+
+    /// Notes that changed certificates of a listener were refused.
+    pub fn tls_reload_failed(&self, listener: &str) {
+        self.tls_reload_failures.get_or_create(&ListenerLabels { listener: listener.to_owned() }).inc();
     }
 
     /// The whole registry as text, with the access log's own count of dropped lines.

@@ -12,8 +12,10 @@
 
 mod access_log;
 mod admin;
+mod ambiguity;
 mod bodies;
 mod cases;
+mod client_address;
 mod command_line;
 mod demo;
 mod guard;
@@ -24,6 +26,8 @@ mod readme;
 mod reflection;
 mod reload;
 mod selftest;
+mod slow;
 mod streams;
 mod support;
 mod tidy;
+mod tls;

@@ -4,6 +4,7 @@
 //! `check`; here stands only what can be told from one value. Unknown keys are mistakes everywhere.
 
 pub(crate) mod guard;
+mod listener;
 mod rest;
 mod upstream;
 
@@ -11,9 +12,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::placed::{Named, Placed};
-use super::unit::{Count, Size, Time, Timeout};
-use crate::server;
+use super::unit::Time;
 
+pub(crate) use listener::{
+    CertificatePair, ClientHeader, ClientMode, Listener, ListenerLimits, ListenerTls, MinVersion, Switch,
+    UnderscoreHeaders,
+};
 pub(crate) use rest::{CompressFrom, HeaderLists, Http, HttpRule, Level, MethodLevel, Service, shape};
 pub(crate) use upstream::{Tls, Upstream};
 
@@ -29,6 +33,7 @@ pub(crate) const DEFAULT_ADMIN: &str = "127.0.0.1:9901";
 #[schemars(title = "Lockgate", deny_unknown_fields)]
 pub(crate) struct File {
     /// Where clients connect, by names of your choice. Without any, one listener is at `127.0.0.1:8080`.
+    /// They take effect when the process starts; the certificates that they name, at any time.
     pub listeners: Option<Named<Listener>>,
     /// The admin server: `/livez`, `/readyz`, `/metrics` and `/routes`. `off` for none.
     pub admin: Option<Placed<Admin>>,
@@ -50,53 +55,6 @@ pub(crate) struct File {
     pub rate_limits: guard::RateLimits,
     /// Logs and metrics.
     pub telemetry: Telemetry,
-}
-
-/// A listener.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Listener {
-    /// `IP:PORT` (`0.0.0.0:8080`, `[::]:8080`, port 0 for any that is free) or `unix:PATH`. HTTP/1.1 and HTTP/2 are
-    /// spoken on the same port.
-    pub address: Placed<String>,
-    /// The bounds of connections and requests.
-    #[serde(default)]
-    pub limits: ListenerLimits,
-}
-
-/// The bounds of connections and requests.
-#[derive(Debug, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ListenerLimits {
-    /// Connections at a time. One more is closed at once.
-    pub connections: Count,
-    /// All header fields of a request together, from `8KiB` to `1MiB`. Beyond it: 431.
-    pub header_bytes: Placed<Size>,
-    /// A request's body, compressed and decompressed; in a stream, each message. Beyond it: 413.
-    pub body: Size,
-    /// From the first byte of a request to the end of its headers. Beyond it: 408.
-    pub header_timeout: Timeout,
-    /// From the headers to the end of the body; in a stream, from message to message. Beyond it: 408.
-    pub body_timeout: Timeout,
-    /// How long a connection may be without a request.
-    pub idle: Timeout,
-    /// HTTP/2 streams of one connection at a time.
-    pub streams: Count,
-}
-
-impl Default for ListenerLimits {
-    fn default() -> Self {
-        let limits = server::config::Limits::default();
-        Self {
-            connections: Count(u32::try_from(limits.connections).unwrap_or(u32::MAX)),
-            header_bytes: Placed::unplaced(Size(limits.header_bytes)),
-            body: Size(limits.body_bytes),
-            header_timeout: Timeout(limits.header_timeout),
-            body_timeout: Timeout(limits.body_timeout),
-            idle: Timeout(limits.idle),
-            streams: Count(limits.streams),
-        }
-    }
 }
 
 /// The admin server: a mapping, or the word `off`.

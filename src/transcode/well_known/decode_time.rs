@@ -3,6 +3,8 @@
 //! A timestamp is RFC 3339 with an upper case `T` and `Z` or an offset, years 0001 to 9999; a duration is seconds with
 //! an `s` behind them, up to 10000 years of 365.25 days. Both have up to nine digits behind the point.
 
+use crate::calendar;
+
 /// Seconds and nanoseconds of both types.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Time {
@@ -45,7 +47,7 @@ pub(crate) fn timestamp(text: &[u8]) -> Option<Time> {
         }
         _ => return None,
     };
-    let seconds = days_before(year, month, day) * 86_400 + i64::from(hour * 3600 + minute * 60 + second) - offset;
+    let seconds = calendar::days(year, month, day) * 86_400 + i64::from(hour * 3600 + minute * 60 + second) - offset;
     TIMESTAMPS.contains(&seconds).then_some(Time { seconds, nanos })
 }
 
@@ -98,11 +100,4 @@ fn days_of(year: u32, month: u32) -> u32 {
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     }
-}
-
-/// The days from 1970-01-01 to a date of the Gregorian calendar; years begin in March, so that a leap day is the last.
-fn days_before(year: u32, month: u32, day: u32) -> i64 {
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    i64::from(days) - 719_468
 }

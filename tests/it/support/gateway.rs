@@ -174,12 +174,14 @@ impl Gateway {
     }
 }
 
-/// `listening on http://A (NAME), http://B (NAME2), admin on http://C`.
+/// `listening on http://A (NAME), https://B (NAME2), admin on http://C`.
 fn parse(line: &str) -> (Vec<(String, SocketAddr)>, Option<SocketAddr>) {
     let line = line.split_once("listening on ").map_or(line, |(_, rest)| rest);
     let (listeners, admin) = line.split_once("admin on ").map_or((line, None), |(left, right)| (left, Some(right)));
     let listener = |part: &str| {
-        let (address, name) = part.trim().strip_prefix("http://")?.split_once(" (")?;
+        let part = part.trim();
+        let part = part.strip_prefix("http://").or_else(|| part.strip_prefix("https://"))?;
+        let (address, name) = part.split_once(" (")?;
         Some((name.trim_end_matches(')').to_owned(), address.parse().ok()?))
     };
     let admin = admin.and_then(|admin| admin.trim().strip_prefix("http://")?.trim_end_matches('/').parse().ok());
@@ -189,7 +191,7 @@ fn parse(line: &str) -> (Vec<(String, SocketAddr)>, Option<SocketAddr>) {
 #[test]
 fn the_ready_line_names_every_listener() {
     let (listeners, admin) =
-        parse("listening on http://127.0.0.1:1 (public), http://[::1]:2 (second), admin on http://127.0.0.1:3");
+        parse("listening on http://127.0.0.1:1 (public), https://[::1]:2 (second), admin on http://127.0.0.1:3");
     assert_eq!(listeners[0], ("public".to_owned(), "127.0.0.1:1".parse().unwrap()));
     assert_eq!(listeners[1], ("second".to_owned(), "[::1]:2".parse().unwrap()));
     assert_eq!(admin, Some("127.0.0.1:3".parse().unwrap()));

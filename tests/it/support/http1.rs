@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use super::PATIENCE;
+use super::tls::{self, Wire};
 
 /// How a body ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +19,7 @@ pub(crate) enum End {
 
 /// A connection to the gateway.
 pub(crate) struct Connection {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Wire>,
     sent: Vec<u8>,
     received: Vec<u8>,
     framing: Framing,
@@ -62,7 +63,16 @@ impl Connection {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(Self { stream: BufReader::new(stream), sent: Vec::new(), received: Vec::new(), framing: Framing::None })
+        Ok(Self::on(Wire::Clear(stream)))
+    }
+
+    /// A connection whose handshake is done.
+    pub(crate) fn over(stream: tls::Stream) -> Self {
+        Self::on(Wire::Tls(Box::new(stream)))
+    }
+
+    fn on(wire: Wire) -> Self {
+        Self { stream: BufReader::new(wire), sent: Vec::new(), received: Vec::new(), framing: Framing::None }
     }
 
     /// Sends these bytes as they are.
@@ -88,7 +98,7 @@ impl Connection {
 
     /// Closes the sending side.
     pub(crate) fn finish(&mut self) {
-        let _ = self.stream.get_mut().shutdown(Shutdown::Write);
+        let _ = self.stream.get_ref().socket().shutdown(Shutdown::Write);
     }
 
     /// What went over this connection since the last whole response.

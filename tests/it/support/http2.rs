@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Request, Response};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// A connection.
@@ -34,12 +35,26 @@ impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).await.expect("the gateway listens");
         stream.set_nodelay(true).expect("an option can be set");
+        Self::over(stream, address).await
+    }
+
+    /// The same on a stream that is connected already.
+    pub(crate) async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        address: SocketAddr,
+    ) -> Self {
         let (sender, connection) = h2::client::handshake(stream).await.expect("the gateway speaks HTTP/2");
         tokio::spawn(async move {
             // How the connection ends shows in each stream.
             let _ = connection.await;
         });
         Self { sender, address }
+    }
+
+    /// Waits until the gateway has seen all that was sent: it answers one request more.
+    pub(crate) async fn sync(&mut self) {
+        let mut exchange = self.get("/v1/ping", &[]).await;
+        exchange.head().await.expect("the connection is open").rest().await.1.expect("it is answered");
     }
 
     /// Opens a request whose body stays open.

@@ -12,6 +12,7 @@ pub(crate) mod oracle;
 pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod scripted;
+pub(crate) mod tls;
 pub(crate) mod upstreams;
 
 use std::net::SocketAddr;

@@ -1,0 +1,251 @@
+//! Clients that are slow in every way, that flood, or that are too many: gone by their limit, and nobody else notices.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use h2::Reason;
+
+use crate::support::folder::Folder;
+use crate::support::gateway::{Gateway, configuration, lockgate};
+use crate::support::http1::Request;
+use crate::support::http2::Client;
+use crate::support::tls::Authority;
+use crate::support::{PATIENCE, block_on, echo};
+
+/// Every limit of these gateways.
+const LIMIT: Duration = Duration::from_secs(1);
+
+/// How much later a client may be gone, and as much again for a busy machine.
+const LATER: Duration = Duration::from_secs(2);
+
+/// Each limit is short when it is the one that is tested, and long otherwise.
+fn limited(limit: &str) -> Gateway {
+    let listener = format!("listeners: {{ public: {{ address: 127.0.0.1:0, limits: {{ {limit}: 1s }} }} }}");
+    Gateway::configured(&configuration(echo::address(), &listener))
+}
+
+/// Sends these bytes and reads until the connection is closed; what came.
+#[track_caller]
+fn gone(gateway: &Gateway, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(gateway.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let begun = Instant::now();
+    stream.write_all(bytes).unwrap();
+    let mut answer = Vec::new();
+    // A reset is an end as well.
+    let ended = stream.read_to_end(&mut answer);
+    let timed_out = matches!(&ended, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock);
+    assert!(!timed_out, "it is still open");
+    let elapsed = begun.elapsed();
+    assert!(elapsed > LIMIT / 2, "it is closed after {elapsed:?}");
+    assert!(elapsed < LIMIT + LATER, "it is closed after {elapsed:?}");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[test]
+fn a_client_that_says_nothing_is_gone() {
+    assert_eq!(gone(&limited("first_byte"), b""), "");
+}
+
+#[test]
+fn half_a_preface_and_half_a_head_are_gone() {
+    let gateway = limited("header_timeout");
+    for bytes in [&b"PRI * HTTP/2.0\r\n"[..], b"GET /v1/ping HTTP/1.1\r\nhost: a\r\n", b"G", b"\r\n"] {
+        let answer = gone(&gateway, bytes);
+        assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+}
+
+#[test]
+fn half_a_handshake_is_gone() {
+    let folder = Folder::new();
+    Authority::new().issue(&["api.test"]).write(&folder, "api");
+    let listener = "listeners: { public: { address: 127.0.0.1:0, tls: { certificates: [{ cert: api.crt, key: api.key }] }, \
+                    limits: { handshake_timeout: 1s } } }";
+    let file = folder.write("lockgate.yaml", configuration(echo::address(), listener));
+    let gateway = Gateway::start(lockgate().arg("serve").arg("-c").arg(file));
+    for bytes in [&b""[..], b"\x16\x03\x01\x02\x00\x01\x00"] {
+        assert_eq!(gone(&gateway, bytes), "");
+    }
+}
+
+#[test]
+fn half_a_body_is_408() {
+    let gateway = limited("body_timeout");
+    let head = "POST /v1/echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+    for body in ["content-length: 10\r\n\r\n{", "transfer-encoding: chunked\r\n\r\n1\r\n{\r\n"] {
+        let answer = gone(&gateway, format!("{head}{body}").as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+}
+
+#[test]
+fn a_body_that_trickles_is_408_before_its_time_is_up() {
+    let gateway = Gateway::configured(&configuration(
+        echo::address(),
+        "listeners: { public: { address: 127.0.0.1:0, limits: { body_timeout: 60s } } }",
+    ));
+    let begun = Instant::now();
+    let mut connection = gateway.connect();
+    let head = "POST /v1/echo HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: 10000\r\n\r\n{";
+    connection.send(head.as_bytes());
+    assert_eq!(connection.head().status, 408);
+    // Less than 1 KiB/s after ten seconds.
+    let elapsed = begun.elapsed().as_secs_f64();
+    assert!((9.5..13.0).contains(&elapsed), "after {elapsed} s");
+}
+
+/// Whether a connection ends by itself in time.
+async fn ends<F: Future>(connection: F) -> bool {
+    tokio::time::timeout(LIMIT + LATER, connection).await.is_ok()
+}
+
+#[test]
+fn a_client_of_http2_that_takes_nothing_is_gone() {
+    let gateway = limited("write_stall");
+    block_on(async {
+        let stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+        let mut builder = h2::client::Builder::new();
+        let (sender, connection) = builder.initial_window_size(0).handshake::<_, Bytes>(stream).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut sender = sender.ready().await.unwrap();
+        let request = http::Request::post("http://gateway.test/v1/echo").header("content-type", "application/json");
+        let (response, mut body) = sender.send_request(request.body(()).unwrap(), false).unwrap();
+        let large = format!("{{\"stringValue\":\"{}\"}}", "x".repeat(50_000));
+        body.send_data(large.into(), true).unwrap();
+        let response = response.await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert!(ends(connection).await, "it is still open");
+    });
+}
+
+#[test]
+fn a_connection_without_requests_or_of_some_age_is_gone() {
+    for limit in ["idle", "age"] {
+        let gateway = limited(limit);
+        assert_eq!(gone(&gateway, b"GET /v1/ping HTTP/1.1\r\nhost: a\r\n\r\n").matches("HTTP/1.1 200").count(), 1);
+        block_on(async {
+            let stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+            let (_sender, connection) = h2::client::handshake(stream).await.unwrap();
+            assert!(ends(connection).await, "it is still open");
+        });
+    }
+}
+
+#[test]
+fn a_client_of_http2_that_only_pings_is_idle() {
+    let gateway = limited("idle");
+    block_on(async {
+        let stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+        let (_sender, mut connection) = h2::client::handshake::<_>(stream).await.unwrap();
+        let mut pings = connection.ping_pong().unwrap();
+        let connection = tokio::spawn(connection);
+        tokio::spawn(async move { while pings.ping(h2::Ping::opaque()).await.is_ok() {} });
+        assert!(ends(connection).await, "it is still open");
+    });
+}
+
+#[test]
+fn what_began_before_a_connection_is_too_old_is_answered() {
+    let gateway = limited("age");
+    let mut connection = gateway.connect();
+    connection.call(&Request::new("GET /v1/sleep/2s")).expect(200);
+    connection.closed();
+}
+
+#[test]
+fn a_flood_of_cancelled_requests_is_cut() {
+    let gateway = Gateway::flags(echo::address());
+    let mut beside = gateway.connect();
+    block_on(async {
+        let mut client = Client::connect(gateway.address).await;
+        for _ in 0..100 {
+            // The connection's end shows in a request that can't be sent.
+            let flooding = tokio::spawn(async move {
+                for _ in 0..10 {
+                    let mut exchange = client.open("GET", "/v1/sleep/20s", &[]).await;
+                    // It has arrived.
+                    tokio::task::yield_now().await;
+                    exchange.reset(Reason::CANCEL);
+                    drop(exchange);
+                }
+                client.sync().await;
+                client
+            });
+            match flooding.await {
+                Ok(next) => client = next,
+                Err(_) => return,
+            }
+        }
+        panic!("a thousand cancelled requests are taken");
+    });
+    beside.call(&Request::new("GET /v1/ping")).expect(200);
+}
+
+/// An HTTP/2 frame on the connection's own stream.
+fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags, 0, 0, 0, 0], payload].concat()
+}
+
+#[test]
+fn a_flood_of_control_frames_takes_no_others_turn() {
+    let gateway = Gateway::configured(&configuration(echo::address(), ""));
+    for flood in [frame(6, 0, &[0; 8]), frame(4, 0, &[]), frame(2, 0, &[0, 0, 0, 1, 0])] {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (address, stopping) = (gateway.address, Arc::clone(&stop));
+        let flooding = std::thread::spawn(move || {
+            let many = flood.repeat(4096);
+            // It may be cut, and comes again.
+            while !stopping.load(Ordering::Relaxed) {
+                let mut stream = TcpStream::connect(address).unwrap();
+                stream.set_write_timeout(Some(LIMIT)).unwrap();
+                let _ = stream
+                    .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+                    .and_then(|()| stream.write_all(&frame(4, 0, &[])));
+                let mut answers = stream.try_clone().unwrap();
+                let reading = std::thread::spawn(move || while matches!(answers.read(&mut [0; 1 << 16]), Ok(1..)) {});
+                while !stopping.load(Ordering::Relaxed) && stream.write_all(&many).is_ok() {}
+                let _ = stream.shutdown(std::net::Shutdown::Both);
+                let _ = reading.join();
+            }
+        });
+        let mut connection = gateway.connect();
+        let mut slowest = Duration::ZERO;
+        for _ in 0..100 {
+            let begun = Instant::now();
+            connection.call(&Request::new("GET /v1/ping")).expect(200);
+            slowest = slowest.max(begun.elapsed());
+        }
+        stop.store(true, Ordering::Relaxed);
+        flooding.join().unwrap();
+        assert!(slowest < LIMIT, "a request took {slowest:?}");
+    }
+}
+
+#[test]
+fn a_process_without_descriptors_closes_what_it_can_not_serve_and_recovers() {
+    let folder = Folder::new();
+    let file = folder.write("lockgate.yaml", configuration(echo::address(), ""));
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 48; exec \"$0\" serve -c \"$1\""]).arg(env!("CARGO_BIN_EXE_lockgate")).arg(file);
+    let gateway = Gateway::start(&mut command);
+    let mut streams: Vec<_> = (0..60).map(|_| TcpStream::connect(gateway.address).unwrap()).collect();
+    let shed = streams.iter_mut().rev().take(5).all(|stream| {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        // Closed, or reset.
+        !matches!(stream.read(&mut [0; 1]), Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+    });
+    assert!(shed, "they wait for nobody");
+    drop(streams);
+    gateway.within(PATIENCE, "it serves again", |gateway| {
+        let mut connection = gateway.connect();
+        connection.try_send(&Request::new("GET /v1/ping").bytes()).is_ok()
+            && connection.try_head("GET").is_ok_and(|head| head.status == 200)
+    });
+}
