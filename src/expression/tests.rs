@@ -389,7 +389,7 @@ fn unknown_names_are_refused() {
     let check = |text: &str, part: &str, message: &str| refused(text, Type::Bool, part, message);
     check("auht.subject == 'x'", "auht", "unknown variable \"auht\" (did you mean \"auth\"?)");
     check("auth.role == 'x'", "role", "auth has no field \"role\" (did you mean \"roles\"?)");
-    check("client.ip == 'x'", "ip", "client has no field \"ip\"");
+    check("client.port == 'x'", "port", "client has no field \"port\"");
     check("request.tenent == 'x'", "tenent", "t.Request has no field \"tenent\" (did you mean \"tenant\"?)");
     check("request.user.bos.level == 1", "bos", "t.User has no field \"bos\" (did you mean \"boss\"?)");
     check("has(request.user.bos)", "bos", "t.User has no field \"bos\" (did you mean \"boss\"?)");

@@ -47,7 +47,9 @@ pub struct Policy {
     pub(super) scopes: Box<[String]>,
     pub(super) roles: Box<[Vec<String>]>,
     pub(super) require: Box<[Arc<Expression>]>,
-    pub(super) limits: Option<Counting>,
+    /// What of `require` the message decides.
+    pub(super) require_of_message: Arc<[Arc<Expression>]>,
+    pub(super) limits: Option<Arc<Counting>>,
     pub(super) forward: Arc<[Forwarded]>,
     /// Headers of the client that end here: credentials, and what only the gateway may say.
     pub(super) withheld: Box<[HeaderName]>,
@@ -64,7 +66,7 @@ pub(super) struct Counting {
     /// By who calls.
     pub(super) after: Box<[Counted]>,
     /// By what the message says.
-    pub(super) by_message: Arc<[Counted]>,
+    pub(super) by_message: Box<[Counted]>,
     pub(super) cost: NonZeroU32,
     pub(super) style: Style,
 }
@@ -76,7 +78,14 @@ pub(super) struct Counted {
     /// Where the limit has tiers.
     pub(super) tier: Option<Arc<Expression>>,
     /// The limit of each tier, and that of the rest under no name.
-    pub(super) tiers: Box<[(Option<Arc<str>>, Arc<Limit>)]>,
+    pub(super) tiers: Box<[Tier]>,
+}
+
+/// The limit of a tier.
+#[derive(Debug)]
+pub(super) struct Tier {
+    pub(super) name: Option<Arc<str>>,
+    pub(super) limit: Arc<Limit>,
 }
 
 /// Metadata that the upstream is told of the caller.
@@ -129,7 +138,10 @@ impl Policy {
     /// Whether anything is asked of the caller at all.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        self.lists.is_empty() && self.require.is_empty() && self.addresses.is_empty()
+        self.lists.is_empty()
+            && self.require.is_empty()
+            && self.require_of_message.is_empty()
+            && self.addresses.is_empty()
     }
 
     /// Lets a request through, or says why not; `admission` holds what was found out either way.
@@ -139,6 +151,9 @@ impl Policy {
         head: &Parts,
         admission: &mut Admission,
     ) -> Result<(), Status> {
+        if self.is_open() && self.limits.is_none() && self.forward.is_empty() {
+            return Ok(());
+        }
         if !self.addresses.iter().all(|rules| rules.admit(calling.address)) {
             admission.refused = Some("address");
             return Err(denied());
@@ -211,8 +226,7 @@ impl Policy {
         let has = |list: Option<&[String]>, wanted: &String| list.is_some_and(|list| list.contains(wanted));
         let scopes = self.scopes.iter().all(|scope| has(auth.map(|auth| auth.scopes), scope));
         let roles = self.roles.iter().all(|any| any.iter().any(|role| has(auth.map(|auth| auth.roles), role)));
-        let required =
-            || self.require.iter().filter(|required| !required.uses_request()).all(|required| holds(required, facts));
+        let required = || self.require.iter().all(|required| holds(required, facts));
         let refused = match () {
             () if !scopes => "scopes",
             () if !roles => "roles",
@@ -254,20 +268,20 @@ impl Policy {
 
     /// What the message decides is asked once it is there.
     fn gate(&self, facts: &Facts<'_>, caller: Option<Arc<Principal>>, admission: &mut Admission) {
-        let require: Box<[Arc<Expression>]> =
-            self.require.iter().filter(|required| required.uses_request()).cloned().collect();
         let counting = self.limits.as_ref().filter(|counting| !counting.by_message.is_empty());
-        if require.is_empty() && counting.is_none() {
+        if self.require_of_message.is_empty() && counting.is_none() {
             return;
         }
-        let by_message =
-            counting.map(|counting| (counting.all.clone(), counting.by_message.clone(), counting.cost, counting.style));
-        let gate = Arc::new(ByMessage { look: Look::of(facts), caller, require, by_message });
+        let (require, counting) = (self.require_of_message.clone(), counting.cloned());
+        let gate = Arc::new(ByMessage { look: Look::of(facts), caller, require, counting });
         admission.gate = Some(Arc::new(move |message| gate.clone().admit(message).boxed()));
     }
 
     /// Takes away from a request's metadata what ends here, and adds what is said of the caller.
     pub(super) fn dress(&self, identity: &[(HeaderName, HeaderValue)], metadata: &mut HeaderMap) {
+        if self.withheld.is_empty() && self.withheld_cookies.is_empty() {
+            return;
+        }
         for name in &self.withheld {
             metadata.remove(name);
         }
@@ -363,7 +377,7 @@ impl Counted {
         let tier = self.tier.as_ref().and_then(|tier| tier.evaluate(facts).ok());
         let tier = tier.as_ref().and_then(Value::as_text);
         let named = |wanted: Option<&str>| {
-            self.tiers.iter().find(|(name, _)| name.as_deref() == wanted).map(|(_, limit)| &**limit)
+            self.tiers.iter().find(|tier| tier.name.as_deref() == wanted).map(|tier| &*tier.limit)
         };
         named(tier).or_else(|| named(None))
     }
@@ -373,8 +387,8 @@ impl Counted {
 struct ByMessage {
     look: Look,
     caller: Option<Arc<Principal>>,
-    require: Box<[Arc<Expression>]>,
-    by_message: Option<(Arc<Limits>, Arc<[Counted]>, NonZeroU32, Style)>,
+    require: Arc<[Arc<Expression>]>,
+    counting: Option<Arc<Counting>>,
 }
 
 impl ByMessage {
@@ -391,9 +405,9 @@ impl ByMessage {
                 headers: &self.look.headers,
             },
         };
-        if let Some((limits, counted, cost, style)) = &self.by_message {
-            let decision = decide(limits, counted, *cost, &facts).await;
-            if let Some(status) = decision.status(*style) {
+        if let Some(counting) = &self.counting {
+            let decision = decide(&counting.all, &counting.by_message, counting.cost, &facts).await;
+            if let Some(status) = decision.status(counting.style) {
                 return Err(status.with_cause("a limit by the message is used up"));
             }
         }

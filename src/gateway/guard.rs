@@ -8,7 +8,7 @@ use std::sync::Arc;
 use http::header::{HeaderName, HeaderValue};
 
 use super::Problem;
-use super::admit::{Counted, Counting, Forwarded, ForwardedValue, Policy};
+use super::admit::{Counted, Counting, Forwarded, ForwardedValue, Policy, Tier};
 use super::config::Config;
 use super::policy::{LimitRule, Sum, Text, Written};
 use crate::auth::authenticate::Provider;
@@ -25,6 +25,9 @@ pub struct Guard {
     pub providers: Vec<Provider>,
     pub limits: Arc<Limits>,
 }
+
+/// Lists of providers, by their positions among all.
+type Lists = Box<[Box<[usize]>]>;
 
 /// Compiles policies.
 pub(super) struct Compiler<'a> {
@@ -43,7 +46,9 @@ impl Compiler<'_> {
         let is_open = lists.is_empty();
         let require: Vec<_> =
             sum.require.iter().filter_map(|written| self.expression(written, method, Type::Bool)).collect();
-        let forward = if is_open { [].into() } else { self.forward(method) };
+        let (require_of_message, require): (Vec<_>, Vec<_>) =
+            require.into_iter().partition(|required| required.uses_request());
+        let forward = self.forward(method);
         Policy {
             limits: self.counting(&sum, method),
             challenge: (!is_open).then(|| challenge(&providers)),
@@ -57,12 +62,13 @@ impl Compiler<'_> {
             scopes: sum.scopes.into(),
             roles: sum.roles.into(),
             require: require.into(),
+            require_of_message: require_of_message.into(),
             forward,
         }
     }
 
     /// The providers that the lists name, and the lists as positions among them. The names are known.
-    fn providers(&self, lists: &[Vec<String>]) -> (Vec<Provider>, Box<[Box<[usize]>]>) {
+    fn providers(&self, lists: &[Vec<String>]) -> (Vec<Provider>, Lists) {
         let mut providers: Vec<Provider> = Vec::new();
         let mut position = |name: &String| {
             let known = providers.iter().position(|provider| provider.name() == name);
@@ -130,7 +136,7 @@ impl Compiler<'_> {
         own.chain(credentials).collect()
     }
 
-    fn counting(&mut self, sum: &Sum, method: &Method) -> Option<Counting> {
+    fn counting(&mut self, sum: &Sum, method: &Method) -> Option<Arc<Counting>> {
         let cost = NonZeroU32::new(sum.cost.unwrap_or(1)).unwrap_or(NonZeroU32::MIN);
         let (mut before, mut after, mut by_message) = (Vec::new(), Vec::new(), Vec::new());
         for name in &sum.limits {
@@ -147,14 +153,14 @@ impl Compiler<'_> {
         if before.is_empty() && after.is_empty() && by_message.is_empty() {
             return None;
         }
-        Some(Counting {
+        Some(Arc::new(Counting {
             all: self.guard.limits.clone(),
             before: before.into(),
             after: after.into(),
             by_message: by_message.into(),
             cost,
             style: self.config.limit_style,
-        })
+        }))
     }
 
     fn counted(&mut self, rule: &LimitRule, method: &Method, cost: NonZeroU32) -> Option<Counted> {
@@ -171,11 +177,11 @@ impl Compiler<'_> {
                 return None;
             }
             let limit = self.guard.limits.find(&config.name, config.tier.as_deref())?;
-            tiers.push((config.tier.clone(), limit.clone()));
+            tiers.push(Tier { name: config.tier.clone(), limit: limit.clone() });
         }
-        if !tiers.iter().any(|(name, _)| name.is_none()) {
-            let smallest = tiers.iter().min_by(|(_, a), (_, b)| per_second(a).total_cmp(&per_second(b)));
-            let smallest = smallest.map(|(_, limit)| (None, limit.clone()));
+        if !tiers.iter().any(|tier| tier.name.is_none()) {
+            let smallest = tiers.iter().min_by(|a, b| per_second(&a.limit).total_cmp(&per_second(&b.limit)));
+            let smallest = smallest.map(|tier| Tier { name: None, limit: tier.limit.clone() });
             tiers.extend(smallest);
         }
         Some(Counted { key, tier, tiers: tiers.into() })

@@ -92,7 +92,7 @@ impl Cors {
     /// Tells the page that made a request whether it may read the answer.
     pub fn answer(&self, request: &HeaderMap, response: &mut HeaderMap) {
         // An answer that is the same for every origin needs no `vary`.
-        if !(self.origins.contains(&Origin::Any) && !self.credentials) {
+        if self.credentials || !self.origins.contains(&Origin::Any) {
             response.append(VARY, HeaderValue::from_static("origin"));
         }
         let Some(origin) = self.admitted(request) else { return };
