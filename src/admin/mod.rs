@@ -141,6 +141,8 @@ async fn readyz(Extract(state): Extract<State>) -> Response {
 }
 
 async fn metrics(Extract(state): Extract<State>) -> Response {
+    let gateway = state.current.load_full();
+    gateway.guard().tell(&state.metrics);
     match state.metrics.print(state.access_log.dropped()) {
         Ok(text) => {
             let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";

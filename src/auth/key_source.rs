@@ -158,7 +158,8 @@ impl LiveKeys {
             client,
             pace: Pace::DEFAULT,
             current: ArcSwapOption::empty(),
-            asked: Mutex::default(),
+            // The first is that of the start.
+            asked: Mutex::new(Asked { ticket: 1, ..Asked::default() }),
             wake: Notify::new(),
             served: watch::Sender::new(0),
             last_success: Mutex::default(),
@@ -207,7 +208,9 @@ impl LiveKeys {
         let ticket = {
             let mut asked = lock(&self.asked);
             let lately = asked.at.is_some_and(|at| at.elapsed() < self.pace.between_asked);
-            if !lately {
+            // One that is under way, such as that of the start, is waited for and not asked for again.
+            let is_under_way = *served.borrow_and_update() < asked.ticket;
+            if !lately && !is_under_way {
                 asked.at = Some(Instant::now());
                 asked.ticket += 1;
                 self.wake.notify_one();

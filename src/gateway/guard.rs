@@ -16,14 +16,29 @@ use crate::auth::location::TokenLocation;
 use crate::expression::typing::Type;
 use crate::expression::{Environment, Expression};
 use crate::limit::rule::Rate;
+use crate::limit::store::Store;
 use crate::limit::{Limit, Limits};
 use crate::schema::{Method, Schema};
+use crate::telemetry::metrics::Metrics;
 
 /// What of a gateway judges callers, and outlives a reload that changes nothing of it.
 #[derive(Debug)]
 pub struct Guard {
     pub providers: Vec<Provider>,
     pub limits: Arc<Limits>,
+}
+
+impl Guard {
+    /// Tells the metrics how issuers and the store stand.
+    pub fn tell(&self, metrics: &Metrics) {
+        let connected = self.limits.store().is_some_and(Store::connected);
+        metrics.limit_store_connected.set(i64::from(connected));
+        for provider in &self.providers {
+            if let Provider::Jwt(issuer) = provider {
+                metrics.issuer(provider.name(), issuer.last_success(), issuer.failures());
+            }
+        }
+    }
 }
 
 /// Lists of providers, by their positions among all.

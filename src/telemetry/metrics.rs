@@ -47,6 +47,12 @@ struct LimitResultLabels {
     result: &'static str,
 }
 
+/// One provider of identity.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProviderLabels {
+    provider: String,
+}
+
 /// Why a request was not let through.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusalLabels {
@@ -95,6 +101,10 @@ pub struct Metrics {
     /// Calls that were sent again because the upstream had not begun them.
     pub resent_calls: Counter,
     access_log_dropped: Counter,
+    /// Whether the store of shared limits can be asked; set when metrics are read.
+    pub limit_store_connected: Gauge,
+    issuer_keys: Family<ProviderLabels, Gauge<f64, AtomicU64>>,
+    issuer_failures: Family<ProviderLabels, Gauge>,
 }
 
 /// The handles of one method.
@@ -164,6 +174,9 @@ impl Metrics {
             ignored_status_overrides: Counter::default(),
             resent_calls: Counter::default(),
             access_log_dropped: Counter::default(),
+            limit_store_connected: Gauge::default(),
+            issuer_keys: Family::default(),
+            issuer_failures: Family::default(),
         };
         metrics.register();
         metrics
@@ -193,6 +206,12 @@ impl Metrics {
         registry.register("resent_calls", help, self.resent_calls.clone());
         let help = "Access-log lines dropped because the log could not be written fast enough";
         registry.register("access_log_dropped", help, self.access_log_dropped.clone());
+        let help = "Whether the store of shared limits can be asked";
+        registry.register("limit_store_connected", help, self.limit_store_connected.clone());
+        let help = "When an issuer's keys were read last, in seconds since 1970; 0 for never";
+        registry.register("issuer_keys_read_seconds", help, self.issuer_keys.clone());
+        let help = "Looks for an issuer's keys that failed since the start";
+        registry.register("issuer_failures", help, self.issuer_failures.clone());
         let help = "Requests that were not let through, by the reason that the client is not told";
         registry.register("refused_requests", help, self.refusals.clone());
         let help = "Requests that a limit was asked for, by what it said; shadowed ones it would have refused";
@@ -230,6 +249,14 @@ impl Metrics {
             dropped_keys: self.limit_dropped_keys.get_or_create(&labels).clone(),
             store_errors: self.limit_store_errors.get_or_create(&labels).clone(),
         }
+    }
+
+    /// Notes how an issuer's keys stand.
+    pub fn issuer(&self, provider: &str, last_success: Option<SystemTime>, failures: u64) {
+        let labels = ProviderLabels { provider: provider.to_owned() };
+        let since = last_success.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
+        self.issuer_keys.get_or_create(&labels).set(since.as_secs_f64());
+        self.issuer_failures.get_or_create(&labels).set(i64::try_from(failures).unwrap_or(i64::MAX));
     }
 
     /// Counts a request that was not let through, for this reason.

@@ -12,9 +12,10 @@ use serde_json::{Value, json};
 use crate::support::echo;
 use crate::support::folder::Folder;
 use crate::support::gateway::{Gateway, configuration, lockgate};
-use crate::support::http1::{Request, Response};
+use crate::support::http1::{Connection, Request, Response};
 use crate::support::probe::Probe;
 use crate::support::process::run;
+use crate::support::tls::Authority;
 
 const ISSUER: &str = "https://issuer.test";
 
@@ -332,4 +333,181 @@ fn mistakes_of_a_policy_are_found_when_loading() {
     assert!(said.contains("there is no limit `none`"), "{said}");
     let said = check("rate_limits: { a: { key: =client.ip, rate: 5/s } }\ndefaults: { limits: [a], cost: 6 }");
     assert!(said.contains('6') && said.contains('5'), "{said}");
+}
+
+/// A redis-server of this test, gone when it ends; `None`, loudly, where it is not installed.
+struct Redis {
+    server: std::process::Child,
+    socket: std::path::PathBuf,
+}
+
+impl Redis {
+    fn start(folder: &Folder) -> Option<Self> {
+        let socket = folder.join("redis.sock");
+        let mut command = std::process::Command::new("redis-server");
+        command.args(["--port", "0", "--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        let Ok(server) = command.current_dir(folder.path()).spawn() else {
+            eprintln!("NOT TESTED: redis-server is not installed");
+            return None;
+        };
+        let redis = Self { server, socket };
+        let until = std::time::Instant::now() + crate::support::PATIENCE;
+        while std::os::unix::net::UnixStream::connect(&redis.socket).is_err() {
+            assert!(std::time::Instant::now() < until, "redis-server does not come up");
+            std::thread::yield_now();
+        }
+        Some(redis)
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn two_instances_share_a_limit_and_go_on_without_their_store() {
+    let folder = Folder::new();
+    let Some(redis) = Redis::start(&folder) else { return };
+    let shared = format!(
+        "
+rate_limits:
+  store: {{ url: \"redis+unix://{}\", on_error: local, timeout: 2s }}
+  all: {{ key: \"='all'\", rate: 10/h, scope: shared }}
+services: {{ lockgate.test.v1.Echo: {{ Ping: {{ limits: [all] }} }} }}
+",
+        redis.socket.display()
+    );
+    let instances = [guarded(&[], &shared), guarded(&[], &shared)];
+    for instance in &instances {
+        // Until the store is there, each counts by itself.
+        instance.within(crate::support::PATIENCE, "the store is asked", |instance| {
+            instance.metric("lockgate_limit_store_connected", &[]) >= 1.0
+        });
+    }
+    let passed = (0..30).filter(|turn| instances[turn % 2].get("/v1/ping").status() == 200).count();
+    assert_eq!(passed, 10, "both together let through what the limit says");
+    drop(redis);
+    let answers: Vec<_> = (0..12).map(|_| instances[0].get("/v1/ping").status()).collect();
+    assert_eq!(answers.iter().filter(|status| **status == 200).count(), 10, "a bucket of its own: {answers:?}");
+}
+
+#[test]
+fn an_issuer_is_discovered_and_its_keys_are_followed() {
+    let (old, new) = (Signer::new("old"), Signer::new("new"));
+    let issuer = Issuer::start(old.set());
+    let url = issuer.url.clone();
+    let gateway = guarded(
+        &[],
+        &format!(
+            "
+auth:
+  providers: {{ users: {{ jwt: {{ issuer: \"{url}\", audience: [api] }} }} }}
+defaults: {{ auth: [users] }}
+"
+        ),
+    );
+    let sign = |signer: &Signer| {
+        signer.sign(&json!({ "iss": url, "aud": ["other", "api"], "sub": "mira", "exp": now() + 600 }))
+    };
+    gateway.call(&bearer("GET /v1/ping", &sign(&old))).expect(200);
+    // The first token of a key that is not known yet makes the gateway look, and waits.
+    *issuer.keys.lock().unwrap() = new.set();
+    gateway.call(&bearer("GET /v1/ping", &sign(&new))).expect(200);
+    gateway.call(&bearer("GET /v1/ping", &sign(&old))).expect(401);
+    let fetched = issuer.fetched.load(std::sync::atomic::Ordering::SeqCst);
+    for _ in 0..20 {
+        gateway.call(&bearer("GET /v1/ping", &sign(&Signer::new("unknown")))).expect(401);
+    }
+    let again = issuer.fetched.load(std::sync::atomic::Ordering::SeqCst) - fetched;
+    assert!(again <= 1, "unknown keys made it fetch {again} times");
+}
+
+/// An issuer on loopback: a discovery document and a key set.
+struct Issuer {
+    url: String,
+    keys: std::sync::Arc<std::sync::Mutex<String>>,
+    fetched: std::sync::Arc<std::sync::atomic::AtomicUsize>,
+}
+
+impl Issuer {
+    fn start(set: String) -> Self {
+        use std::io::{BufRead, BufReader, Write};
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let issuer =
+            Self { url: url.clone(), keys: std::sync::Arc::new(set.into()), fetched: std::sync::Arc::default() };
+        let (keys, fetched) = (issuer.keys.clone(), issuer.fetched.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(mut stream) = stream else { return };
+                let mut lines = BufReader::new(stream.try_clone().expect("it can be cloned")).lines();
+                let Some(Ok(first)) = lines.next() else { continue };
+                while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+                let body = if first.contains("/.well-known/openid-configuration") {
+                    json!({ "issuer": url, "jwks_uri": format!("{url}/keys") }).to_string()
+                } else {
+                    fetched.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    keys.lock().unwrap().clone()
+                };
+                let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n";
+                // A client that has left is none that waits.
+                let _ = write!(stream, "{head}content-length: {}\r\n\r\n{body}", body.len());
+            }
+        });
+        issuer
+    }
+}
+
+#[test]
+fn a_client_certificate_says_who_calls() {
+    let (authority, folder) = (Authority::new(), Folder::new());
+    authority.issue(&["api.test"]).write(&folder, "api");
+    folder.write("ca.crt", &authority.pem);
+    let text = "
+listeners:
+  public:
+    address: 127.0.0.1:0
+    tls: { certificates: [{ cert: api.crt, key: api.key }], client_certificates: { ca: ca.crt, mode: optional } }
+auth:
+  providers: { partners: { client_certificates: { dns: [\"*.partners.test\"] } } }
+  forward: { x-caller: =auth.id }
+defaults: { auth: [partners] }
+";
+    let file = folder.write("lockgate.yaml", configuration(echo::address(), text));
+    let gateway = Gateway::start(lockgate().arg("serve").arg("-c").arg(file));
+    let ping = |client: &crate::support::tls::Client, probe: &Probe| {
+        let stream = client.connect(gateway.address, "api.test").expect("the handshake succeeds");
+        Connection::over(stream).call(&Request::new("GET /v1/ping").header(probe.header())).status()
+    };
+    let probe = Probe::new();
+    let partner = authority.issue(&["acme.partners.test"]);
+    assert_eq!(ping(&authority.client().showing(&partner), &probe), 200);
+    assert_eq!(probe.metadata_of("x-caller"), ["partners:acme.partners.test"]);
+    let stranger = authority.issue(&["acme.strangers.test"]);
+    assert_eq!(ping(&authority.client().showing(&stranger), &probe), 401);
+    assert_eq!(ping(&authority.client(), &probe), 401);
+    assert_eq!(probe.calls(), 1);
+}
+
+#[test]
+fn the_log_says_who_called_and_never_how() {
+    let signer = Signer::new("one");
+    let gateway = guarded(&[("keys.json", &signer.set())], USERS);
+    let token = signer.token("mira", &json!({ "roles": ["admin"] }));
+    let cookie = "cookie: session=cookie-secret-1";
+    gateway.call(&bearer("GET /v1/search?api_key=query-secret-1", &token).header(cookie));
+    gateway.call(&bearer("GET /v1/search", &token).header("x-request-id: the-good-one").header(cookie)).expect(200);
+    let line = gateway.process.stdout.find(0, crate::support::PATIENCE, |line| line.contains("the-good-one"));
+    let line: Value = serde_json::from_str(&line.expect("it is logged")).unwrap();
+    assert_eq!([&line["provider"], &line["subject"]], ["users", "mira"]);
+    let log = gateway.process.stdout.all().join("\n") + &gateway.process.stderr.all().join("\n");
+    let signature = token.rsplit('.').next().unwrap();
+    for secret in [&token, signature, "cookie-secret-1", "query-secret-1"] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
 }

@@ -5,6 +5,7 @@ use std::fs;
 use crate::support::folder::Folder;
 use crate::support::gateway::{Gateway, lockgate, repository};
 use crate::support::process::run;
+use crate::support::tls::Authority;
 
 /// A key set as a file: the public key of RFC 7515, appendix A.3.
 const KEY_SET: &str = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1","use":"sig","alg":"ES256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
@@ -37,6 +38,16 @@ fn runs(folder: &Folder, configuration: &str) {
     let file = folder.write("lockgate.yaml", format!("{listeners}{admin}{moved}"));
     let gateway = Gateway::start(lockgate().arg("serve").arg("-c").arg(file));
     gateway.ask("/readyz").expect(200);
+}
+
+#[test]
+fn every_example_runs() {
+    let folder = surroundings();
+    Authority::new().issue(&["api.test"]).write(&folder, "tls/api");
+    for name in ["edge", "shared-limits", "sidecar"] {
+        let path = repository(&format!("examples/{name}/lockgate.yaml"));
+        runs(&folder, &fs::read_to_string(path).expect("it is there"));
+    }
 }
 
 #[test]
