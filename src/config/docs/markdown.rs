@@ -55,9 +55,13 @@ impl<'s> Reference<'s> {
             self.text.push_str(&format!("| `{key}` | {} | {default} | {} |\n", cell(&kind), cell(&meaning)));
         }
         if let Some(more) = more {
-            let path = format!("{path}.<Method>");
+            let (name, meaning) = match path {
+                "rate_limits" => ("<name>", "A limit, by a name of your choice."),
+                _ => ("<Method>", "A method's name: how it is served."),
+            };
+            let path = format!("{path}.{name}");
             let kind = self.kind(more, &path, &mut below);
-            self.text.push_str(&format!("| `<Method>` | {} | | A method's name: how it is served. |\n", cell(&kind)));
+            self.text.push_str(&format!("| `{name}` | {} | | {meaning} |\n", cell(&kind)));
         }
         for Section { path, mapping } in below {
             self.section(&path, mapping);
