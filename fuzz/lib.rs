@@ -1,6 +1,6 @@
 //! What the fuzz targets share: the schema of the tests' messages, compiled once.
 //!
-//! Run one with `cargo +nightly fuzz run json_to_wire -- -max_total_time=600`.
+//! README.md says how to run one.
 
 use std::sync::LazyLock;
 
