@@ -376,6 +376,19 @@ fn the_path_must_not_be_contradicted() {
 }
 
 #[test]
+fn null_for_what_the_path_binds_is_there_once_too() {
+    let path: &[(&str, &str)] = &[("int32", "5"), ("kind.string", "a")];
+    for (json, error) in [
+        (r#"{"int32":null,"int32":null}"#, "int32: the field is there twice at line 1, column 23"),
+        (r#"{"int32":5,"int32":null}"#, "int32: the field is there twice at line 1, column 20"),
+        (r#"{"int32":null,"int32":5}"#, "int32: the field is there twice at line 1, column 23"),
+        (r#"{"kind":{"bool":true},"kind":null}"#, "kind: the field is there twice at line 1, column 30"),
+    ] {
+        check_error(Request { path, body: "*", json, ..REQUEST }, error);
+    }
+}
+
+#[test]
 fn the_body_and_parameters_keep_apart() {
     check_error(Request { body: "*", json: "{}", query: "int32=1", ..REQUEST }, "int32: unknown parameter");
     check_error(Request { body: "*", query: "int32=1", ..REQUEST }, "int32: unknown parameter");
