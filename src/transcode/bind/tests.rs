@@ -377,6 +377,19 @@ fn the_path_must_not_be_contradicted() {
 }
 
 #[test]
+fn null_for_what_the_path_binds_is_there_once_too() {
+    let path: &[(&str, &str)] = &[("int32", "5"), ("kind.string", "a")];
+    for (json, error) in [
+        (r#"{"int32":null,"int32":null}"#, "int32: the field is there twice at line 1, column 23"),
+        (r#"{"int32":5,"int32":null}"#, "int32: the field is there twice at line 1, column 20"),
+        (r#"{"int32":null,"int32":5}"#, "int32: the field is there twice at line 1, column 23"),
+        (r#"{"kind":{"bool":true},"kind":null}"#, "kind: the field is there twice at line 1, column 30"),
+    ] {
+        check_error(Request { path, body: "*", json, ..REQUEST }, error);
+    }
+}
+
+#[test]
 fn the_body_and_parameters_keep_apart() {
     check_error(Request { body: "*", json: "{}", query: "int32=1", ..REQUEST }, "int32: unknown parameter");
     check_error(Request { body: "*", query: "int32=1", ..REQUEST }, "int32: unknown parameter");
@@ -462,19 +475,24 @@ fn parameters_are_bounded_in_number() {
     check_error(Request { query: &format!("{thousand}&bool=true"), ..REQUEST }, "more than 1000 parameters");
 }
 
-#[test]
-fn a_patch_fills_the_mask() {
+/// A `PATCH` of an item whose `string` is in the path.
+fn patch() -> Request<'static> {
     let message = PLAN.find_type("test.Update").unwrap();
     let body = field("test.Update", "item");
     let mask = mask::find(&PLAN, message, body).unwrap();
     assert_eq!(mask, field("test.Update", "update_mask"));
-    let patch = Request {
+    Request {
         message: "test.Update",
         body: "item",
         mask: PatchMask::Fill(mask),
         path: &[("item.string", "x")],
         ..REQUEST
-    };
+    }
+}
+
+#[test]
+fn a_patch_fills_the_mask() {
+    let patch = patch();
     check(
         Request { json: r#"{"int32":1,"snakeCase":null}"#, ..patch },
         r#"{"item":{"int32":1,"string":"x"},"updateMask":"int32,snakeCase"}"#,
@@ -496,6 +514,13 @@ fn a_patch_fills_the_mask() {
         r#"{"item":{"int32":1,"snakeCase":2,"string":"x","int32s":[1,2],"kind":{"bool":true}},
             "updateMask":"int32,kind.bool,int32s,snakeCase"}"#,
     );
+}
+
+#[test]
+fn the_mask_has_what_the_path_says_too() {
+    for (json, form) in [(r#"{"int32":1,"string":"x"}"#, ""), ("", "int32=1&string=x")] {
+        check(Request { json, form, ..patch() }, r#"{"item":{"int32":1,"string":"x"},"updateMask":"int32,string"}"#);
+    }
 }
 
 proptest! {

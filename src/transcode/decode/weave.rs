@@ -150,11 +150,13 @@ impl<'a> Pass<'a> {
     fn contested(&mut self, plan: &'a MessagePlan, index: FieldIndex, frame: &mut Frame, below: Weave<'_>) -> Read {
         let field = plan.field(index);
         self.json.peek();
+        let at = self.json.at();
         if self.json.take(b"null") {
-            self.see(frame, index);
+            if self.see(frame, index) {
+                return Err(Fault::new(at, "the field is there twice"));
+            }
             return self.assign(plan, index, frame, below);
         }
-        let at = self.json.at();
         if !self.set_by(plan, index, frame)? {
             return Ok(());
         }

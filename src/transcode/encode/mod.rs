@@ -50,7 +50,7 @@ pub struct EncodeOptions {
     pub unset: Unset,
     /// Spaces a level; 0 prints everything in one line.
     pub indent: u8,
-    /// How many bytes one message may print.
+    /// How many bytes one message may print; what a later value takes the place of can count too.
     pub max_bytes: usize,
 }
 
