@@ -4,7 +4,6 @@
 //! at; limits by identity come once it is known who calls, and before what may be refused for other reasons, so that
 //! a caller who tries what is not allowed is counted too; what the message decides comes last.
 
-use std::fmt;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
@@ -15,7 +14,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use smallvec::SmallVec;
 
-use super::policy::AddressRules;
+use super::head;
 use super::respond::Connection;
 use crate::auth::authenticate::{Credentials, Provider, authenticate};
 use crate::auth::principal::Principal;
@@ -28,6 +27,7 @@ use crate::limit::decision::Decision;
 use crate::limit::headers::Style;
 use crate::limit::moment::Moment;
 use crate::limit::{Ask, Limit, Limits};
+use crate::protocol::client_address::AddressRules;
 use crate::protocol::cors::Cors;
 use crate::status::{Blame, Code, Status};
 
@@ -125,7 +125,6 @@ pub(super) struct Calling<'a> {
 }
 
 /// The request as far as expressions may look at it.
-#[derive(Clone)]
 struct Look {
     client: Box<str>,
     method: Method,
@@ -154,11 +153,11 @@ impl Policy {
         if self.is_open() && self.limits.is_none() && self.forward.is_empty() {
             return Ok(());
         }
-        if !self.addresses.iter().all(|rules| rules.admit(calling.address)) {
+        if !self.addresses.iter().all(|rules| rules.admits(calling.address)) {
             admission.refused = Some("address");
             return Err(denied());
         }
-        let host = host(head);
+        let host = head::host(head).unwrap_or_default();
         let facts = |caller| facts(calling, head, host, caller);
         if let Some(counting) = &self.limits {
             counting.count(&counting.before, &facts(None), admission).await?;
@@ -430,12 +429,6 @@ impl Look {
     }
 }
 
-impl fmt::Debug for ByMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ByMessage").field("require", &self.require).finish_non_exhaustive()
-    }
-}
-
 fn denied() -> Status {
     Status::new(Code::PermissionDenied, Blame::Client, "permission denied")
 }
@@ -443,11 +436,6 @@ fn denied() -> Status {
 /// An expression that fails does not hold.
 fn holds(required: &Expression, facts: &Facts<'_>) -> bool {
     required.evaluate(facts).is_ok_and(|value| value.as_bool() == Some(true))
-}
-
-fn host(head: &Parts) -> &str {
-    let authority = head.uri.authority().map(http::uri::Authority::as_str);
-    authority.or_else(|| head.headers.get(http::header::HOST)?.to_str().ok()).unwrap_or_default()
 }
 
 fn facts<'f>(calling: Calling<'f>, head: &'f Parts, host: &'f str, auth: Option<Auth<'f>>) -> Facts<'f> {

@@ -57,12 +57,12 @@ pub(super) struct Asking {
 }
 
 impl Asking {
-    /// Who it is by what trusted proxies say.
     /// The peer itself.
     pub(super) fn of_peer(connection: &Connection) -> Self {
         Self { client: Client { address: connection.peer, chain: smallvec::SmallVec::new() }, text: None }
     }
 
+    /// Who it is by what trusted proxies say.
     pub(super) fn of(headers: &HeaderMap, connection: &Connection) -> Self {
         let trust = &connection.rules.trust;
         if !connection.trusted {
@@ -72,6 +72,12 @@ impl Asking {
         let text = (client.address != connection.peer).then(|| client.address.to_string().into());
         Self { client, text }
     }
+}
+
+/// The host that a request names: that of its target, or else of `host`.
+pub(super) fn host(head: &Parts) -> Option<&str> {
+    let authority = head.uri.authority().map(Authority::as_str);
+    authority.or_else(|| head.headers.get(HOST).and_then(|host| host.to_str().ok()))
 }
 
 /// 414
@@ -160,9 +166,7 @@ fn check_http2(head: &Parts) -> Result<(), Status> {
 impl Redirect {
     /// 308, so that the verb stays what it is (RFC 9110, 15.4.9).
     pub(super) fn status(self, head: &Parts) -> Status {
-        let host = head.uri.authority().map(Authority::as_str);
-        let host = host.or_else(|| head.headers.get(HOST).and_then(|host| host.to_str().ok()));
-        let Some(host) = host else { return Status::invalid_argument("host", "it is missing") };
+        let Some(host) = host(head) else { return Status::invalid_argument("host", "it is missing") };
         // The colons of an IPv6 address stand within brackets.
         let name = match host.rsplit_once(':') {
             Some((name, port)) if !port.contains(']') => name,

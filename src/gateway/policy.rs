@@ -11,6 +11,7 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use crate::limit::rule;
+use crate::protocol::client_address::AddressRules;
 use crate::protocol::cors::Cors;
 
 /// What one level says.
@@ -24,7 +25,7 @@ pub struct Level {
     pub roles: Vec<String>,
     pub limits: Option<LimitNames>,
     pub cost: Option<u32>,
-    pub addresses: Option<AddressRules>,
+    pub addresses: Option<AddressLists>,
     pub forward_token: Option<bool>,
     pub cors: Option<Arc<Cors>>,
 }
@@ -64,9 +65,8 @@ pub struct LimitNames {
 
 /// `addresses` of a level.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AddressRules {
-    pub allow: Vec<IpNet>,
-    pub deny: Vec<IpNet>,
+pub struct AddressLists {
+    pub rules: AddressRules,
     pub inherit: bool,
 }
 
@@ -156,8 +156,8 @@ impl Sum {
             let mut seen = std::collections::HashSet::new();
             self.limits.retain(|name| seen.insert(name.clone()));
         }
-        if let Some(rules) = addresses {
-            if !rules.inherit {
+        if let Some(AddressLists { rules, inherit }) = addresses {
+            if !inherit {
                 self.addresses.clear();
             }
             self.addresses.push(rules);
@@ -191,7 +191,7 @@ impl fmt::Display for Sum {
         if !self.limits.is_empty() {
             writeln!(f, "limits: {} (cost {})", self.limits.join(", "), self.cost.unwrap_or(1))?;
         }
-        for AddressRules { allow, deny, .. } in &self.addresses {
+        for AddressRules { allow, deny } in &self.addresses {
             let list = |nets: &[IpNet]| nets.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
             if !allow.is_empty() {
                 writeln!(f, "addresses: only {}", list(allow))?;
@@ -204,15 +204,5 @@ impl fmt::Display for Sum {
             writeln!(f, "cors: pages of other origins may call")?;
         }
         Ok(())
-    }
-}
-
-impl AddressRules {
-    /// Whether a client at this address is let in.
-    #[must_use]
-    pub fn admit(&self, address: std::net::IpAddr) -> bool {
-        let address = address.to_canonical();
-        let within = |nets: &[IpNet]| nets.iter().any(|net| net.contains(&address));
-        !within(&self.deny) && (self.allow.is_empty() || within(&self.allow))
     }
 }

@@ -6,9 +6,8 @@ use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
+use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::uri::Authority;
 use http::{Method, Request, Response, StatusCode};
 
 use super::Gateway;
@@ -235,13 +234,11 @@ fn metadata(
     let rules = &endpoint.settings.request_headers;
     metadata::request(&head.headers, rules, metadata::Bounds::default(), &mut metadata)?;
     told.policy.dress(&told.admission.identity, &mut metadata);
-    let authority = head.uri.authority().map(Authority::as_str);
-    let host = authority.or_else(|| head.headers.get(HOST).and_then(|host| host.to_str().ok()));
     let forwarding = Forwarding {
         peer: connection.peer,
         chain: &account.client.chain,
         scheme: connection.scheme,
-        host,
+        host: head::host(head),
         request_id: &account.request_id,
         trace: account.trace,
     };

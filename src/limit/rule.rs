@@ -269,15 +269,6 @@ pub enum OnError {
     Deny,
 }
 
-/// When a limit is asked. This module does not care; who calls it does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
-    /// Before authentication, which costs more than counting: its key is of the connection.
-    Before,
-    /// Once it is known who calls.
-    After,
-}
-
 /// One limit as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -292,7 +283,6 @@ pub struct Config {
     pub on_error: OnError,
     /// Counts, and says in the metrics what it would have refused, but refuses nothing.
     pub shadow: bool,
-    pub stage: Stage,
     /// How many keys are counted in memory at a time; the least used make room for others.
     pub max_keys: NonZeroUsize,
 }

@@ -16,7 +16,7 @@ use prost::Message;
 use crate::limit::decision::{Decision, Outcome};
 use crate::limit::headers::Style;
 use crate::limit::moment::Moment;
-use crate::limit::rule::{Config, OnError, Policy, Scope, Stage};
+use crate::limit::rule::{Config, OnError, Policy, Scope};
 use crate::limit::{Ask, BuildError, Limit, Limits};
 use crate::pb::google::rpc::RetryInfo;
 use crate::status::Code;
@@ -42,7 +42,6 @@ pub(super) fn limit(name: &str, rate: &str, quota: &str) -> Config {
         scope: Scope::Local,
         on_error: OnError::Local,
         shadow: false,
-        stage: Stage::After,
         max_keys: NonZeroUsize::new(1_000).unwrap(),
     }
 }
@@ -284,7 +283,7 @@ fn counts_survive_a_reload_unless_key_or_rate_changed() {
     assert!(Arc::ptr_eq(&same.limits[0], &first.limits[0]));
     let max_keys = NonZeroUsize::new(9).unwrap();
     for kept in [
-        Config { stage: Stage::Before, ..config.clone() },
+        Config { on_error: OnError::Deny, ..config.clone() },
         Config { on_error: OnError::Deny, max_keys, ..config.clone() },
     ] {
         assert_eq!(count(&next(kept), "l", at(0)), 0);

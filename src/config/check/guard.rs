@@ -2,11 +2,10 @@
 //!
 //! Names are resolved here; expressions are compiled when the descriptors are known.
 
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use http::HeaderName;
-use ipnet::IpNet;
 
 use super::Check;
 use crate::auth::fetch::Url;
@@ -18,17 +17,15 @@ use crate::config::file::{self, guard};
 use crate::config::placed::Placed;
 use crate::config::problem::Span;
 use crate::gateway;
-use crate::gateway::policy::{AddressRules, AuthRule, Forward, Level, LimitNames, LimitRule, Require, Text, Written};
+use crate::gateway::policy::{AddressLists, AuthRule, Forward, Level, LimitNames, LimitRule, Require, Text, Written};
 use crate::limit::headers::Style;
 use crate::limit::rule;
 use crate::limit::store::StoreConfig;
+use crate::protocol::client_address::AddressRules;
 use crate::protocol::cors::{self, Cors};
 
 /// What an expression begins with.
 const EXPRESSION: char = '=';
-
-/// Keys that one limit counts in memory.
-const MAX_LIMIT_KEYS: NonZeroUsize = NonZeroUsize::new(100_000).expect("it is not zero");
 
 impl Check<'_> {
     /// Providers, limits and what is forwarded.
@@ -200,8 +197,7 @@ impl Check<'_> {
                 guard::OnError::Deny => rule::OnError::Deny,
             },
             shadow: limit.shadow,
-            stage: rule::Stage::After,
-            max_keys: MAX_LIMIT_KEYS,
+            max_keys: rule::DEFAULT_MAX_KEYS,
         };
         let mut policies = Vec::with_capacity(written.len());
         for (tier, written) in written {
@@ -273,7 +269,7 @@ impl Check<'_> {
             roles: level.roles.clone().unwrap_or_default(),
             limits: level.limits.as_ref().map(|limits| self.limit_names(limits)),
             cost: level.cost.map(|cost| cost.0),
-            addresses: level.addresses.as_ref().map(|addresses| self.address_rules(addresses)),
+            addresses: level.addresses.as_ref().map(|addresses| self.address_lists(addresses)),
             forward_token: level.forward_token,
             cors: level.cors.as_ref().and_then(|cors| self.cors(cors)),
         }
@@ -338,19 +334,9 @@ impl Check<'_> {
         }
     }
 
-    fn address_rules(&mut self, rules: &guard::AddressRules) -> AddressRules {
-        let mut nets = |list: &[Placed<String>]| list.iter().filter_map(|block| self.net(block)).collect();
-        AddressRules { allow: nets(&rules.allow), deny: nets(&rules.deny), inherit: rules.inherit }
-    }
-
-    /// A CIDR block, or one address.
-    pub(super) fn net(&mut self, block: &Placed<String>) -> Option<IpNet> {
-        let parsed = block.value.parse().or_else(|_| block.value.parse::<std::net::IpAddr>().map(IpNet::from));
-        if parsed.is_err() {
-            let message = format!("`{}` is no block of addresses, expected `10.0.0.0/8` or one address", block.value);
-            self.problems.push(block.span, message);
-        }
-        parsed.ok()
+    fn address_lists(&mut self, lists: &guard::AddressRules) -> AddressLists {
+        let rules = AddressRules { allow: self.networks(&lists.allow), deny: self.networks(&lists.deny) };
+        AddressLists { rules, inherit: lists.inherit }
     }
 
     fn cors(&mut self, cors: &guard::Cors) -> Option<Arc<Cors>> {

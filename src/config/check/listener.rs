@@ -77,7 +77,7 @@ impl Check<'_> {
         }
     }
 
-    fn networks(&mut self, texts: &[Placed<String>]) -> Vec<IpNet> {
+    pub(super) fn networks(&mut self, texts: &[Placed<String>]) -> Vec<IpNet> {
         if let Some(more) = texts.get(MAX_NETWORKS) {
             self.problems.push(more.span, format!("there are more than {MAX_NETWORKS} networks"));
         }
