@@ -140,6 +140,8 @@ impl Policy {
         self.lists.is_empty()
             && self.require.is_empty()
             && self.require_of_message.is_empty()
+            && self.scopes.is_empty()
+            && self.roles.is_empty()
             && self.addresses.is_empty()
     }
 
