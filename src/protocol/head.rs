@@ -9,7 +9,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE};
 use crate::protocol::compression::MessageCoding;
 use crate::protocol::deadline;
 
-const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+pub(crate) const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 
 /// Complete the metadata of a call that may take so long; `None` is no limit.
 pub fn complete(metadata: &mut HeaderMap, remaining: Option<Duration>) {

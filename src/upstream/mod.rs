@@ -4,6 +4,7 @@
 //! not begin (RFC 9113, 6.8 and 8.7: a GOAWAY below it, REFUSED_STREAM) is sent again once; a stream of messages by
 //! who holds them.
 
+pub mod ask;
 pub mod config;
 mod connection;
 mod pool;
