@@ -1,13 +1,20 @@
-//! The arithmetic of one count: a rate by the generic cell rate algorithm, a quota by its window.
+//! One count: a rate by the generic cell rate algorithm, which is `governor`'s, and a quota by its window.
 //!
-//! A rate is one number, the theoretical arrival time (TAT): when the bucket would be full again. `governor` does the
-//! same, and the tests hold this against it; it keeps the time and the bucket to itself though, while headers need
-//! what is left of a refusal too, a request that another limit refuses must be given back, and the clock is the
-//! caller's.
+//! A rate is one number, the theoretical arrival time (TAT): when the bucket would be full again. `governor` judges
+//! and changes it, over a store of ours: answers tell what is left of a refused key too, and a request that another
+//! limit refuses is given back, so that the number must be at hand.
 
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use governor::clock::Clock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::{InMemoryState, NotKeyed, StateStore};
+use governor::{Quota as Pace, RateLimiter};
 
 use crate::limit::rule::{Quota, Rate, Span};
 
@@ -25,58 +32,104 @@ pub(super) struct Level {
 /// A rate in nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bucket {
+    pace: Pace,
     /// What one request costs.
     interval: u64,
-    /// What `burst` requests cost; `Rate` bounds it to 63 bits.
+    /// What `burst` requests cost; `Rate` bounds it to 62 bits, so that two of them add up.
     capacity: u64,
 }
+
+/// Answers are told by what is stored.
+type Plain = NoOpMiddleware<Duration>;
+
+/// When a bucket would be full again.
+pub(super) type Tat = InMemoryState;
 
 impl Bucket {
     pub(super) fn new(rate: &Rate) -> Self {
         // Rounded down, so that N/s is N in a second and not one fewer; `Rate` allows no interval under 1000 ns.
         let interval = rate.window().micros() * 1_000 / u64::from(rate.count().get());
-        Self { interval, capacity: interval.saturating_mul(rate.burst().get().into()) }
+        let pace = Pace::with_period(Duration::from_nanos(interval)).expect("an interval is 1000 ns or more");
+        let capacity = interval.saturating_mul(rate.burst().get().into());
+        Self { pace: pace.allow_burst(rate.burst()), interval, capacity }
     }
 
-    /// Takes `cost` at `now`, nanoseconds of any clock that does not run back by much.
-    pub(super) fn take(&self, tat: &AtomicU64, cost: NonZeroU32, now: u64) -> Level {
-        let cost = self.interval.saturating_mul(cost.get().into());
-        let mut seen = tat.load(Ordering::Relaxed);
-        loop {
-            let start = seen.max(now);
-            let next = start.saturating_add(cost);
-            if let Some(wait) = (next - now).checked_sub(self.capacity).filter(|wait| *wait > 0) {
-                return self.level(start - now, Some(wait));
-            }
-            // Nothing else is read by what is stored here, so the order of other memory does not matter.
-            match tat.compare_exchange_weak(seen, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return self.level(next - now, None),
-                Err(changed) => seen = changed,
-            }
-        }
+    /// Takes `cost` at `now`, on any clock that does not run back by much.
+    pub(super) fn take(&self, tat: &Tat, cost: NonZeroU32, now: Duration) -> Level {
+        // Made for each request: it is a few numbers, and its clock stands still at the request's moment.
+        let limiter = RateLimiter::<_, _, _, Plain>::new(self.pace, Watched::new(tat), Still::default());
+        limiter.clock().now.set(now);
+        let wait = match limiter.check_n(cost) {
+            Ok(Ok(())) => None,
+            Ok(Err(until)) => Some(until.wait_time_from(now)),
+            // More than the burst never passes; loading refuses such costs.
+            Err(_) => return Level { wait: Some(Duration::from_nanos(self.capacity)), ..self.look(tat, now) },
+        };
+        self.level(limiter.into_state_store().seen.get(), now, wait)
     }
 
     /// How the rate stands, with nothing taken.
-    pub(super) fn look(&self, tat: &AtomicU64, now: u64) -> Level {
-        self.level(tat.load(Ordering::Relaxed).saturating_sub(now), None)
+    pub(super) fn look(&self, tat: &Tat, now: Duration) -> Level {
+        // A refusal changes nothing.
+        let look = tat.measure_and_replace(&NotKeyed::NonKey, Err::<(Infallible, Nanos), _>);
+        let Err(seen) = look;
+        self.level(seen.unwrap_or_default(), now, None)
     }
 
     /// Gives back what was taken `held` ago. What leaked meanwhile is kept: the bucket may have been full again and
     /// others have taken from it, and then giving back the whole would let through more than the rate.
-    pub(super) fn give_back(&self, tat: &AtomicU64, cost: NonZeroU32, held: Duration) {
+    pub(super) fn give_back(&self, tat: &Tat, cost: NonZeroU32, held: Duration) {
         let cost = self.interval.saturating_mul(cost.get().into());
-        let due = cost.saturating_sub(nanos(held));
-        tat.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |tat| Some(tat.saturating_sub(due)))
-            .expect("there is always a next value");
+        let due = Nanos::from(cost.saturating_sub(nanos(held)));
+        let given = |tat: Option<Nanos>| Ok::<_, Infallible>(((), tat.unwrap_or_default().saturating_sub(due)));
+        let Ok(()) = tat.measure_and_replace(&NotKeyed::NonKey, given);
     }
 
-    fn level(&self, used: u64, wait: Option<u64>) -> Level {
+    fn level(&self, tat: Nanos, now: Duration, wait: Option<Duration>) -> Level {
+        let used = tat.as_u64().saturating_sub(nanos(now));
         let remaining = self.capacity.saturating_sub(used) / self.interval;
-        Level {
-            remaining: u32::try_from(remaining).unwrap_or(u32::MAX),
-            reset: Duration::from_nanos(used),
-            wait: wait.map(Duration::from_nanos),
-        }
+        Level { remaining: u32::try_from(remaining).unwrap_or(u32::MAX), reset: Duration::from_nanos(used), wait }
+    }
+}
+
+/// The store of a limiter: one number, and what it was when the request was judged.
+struct Watched<'t> {
+    tat: &'t Tat,
+    seen: Cell<Nanos>,
+}
+
+impl<'t> Watched<'t> {
+    fn new(tat: &'t Tat) -> Self {
+        Self { tat, seen: Cell::default() }
+    }
+}
+
+impl StateStore for Watched<'_> {
+    type Key = NotKeyed;
+
+    fn measure_and_replace<T, F, E>(&self, key: &NotKeyed, judge: F) -> Result<T, E>
+    where
+        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
+    {
+        self.tat.measure_and_replace(key, |tat| {
+            let judged = judge(tat);
+            self.seen.set(judged.as_ref().map_or(tat.unwrap_or_default(), |(_, next)| *next));
+            judged
+        })
+    }
+}
+
+/// A clock that is set.
+#[derive(Default)]
+struct Still {
+    now: Cell<Duration>,
+}
+
+impl Clock for Still {
+    type Instant = Duration;
+
+    fn now(&self) -> Duration {
+        self.now.get()
     }
 }
 

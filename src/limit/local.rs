@@ -4,8 +4,7 @@
 //! S3-FIFO): clients that come back stay, and a flood of keys that come once pushes out one another. A key that was
 //! dropped starts afresh, so `max_keys` must be well above the number of clients at a time; drops are counted.
 //!
-//! A key is two numbers that are changed in place; a limiter of `governor` for each would be 72 bytes that hold the
-//! rate and the clock once more.
+//! A key is two numbers that are changed in place.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -18,7 +17,7 @@ use prometheus_client::metrics::counter::Counter;
 use quick_cache::sync::Cache;
 use quick_cache::{DefaultHashBuilder, Lifecycle, OptionsBuilder, UnitWeighter};
 
-use crate::limit::bucket::{self, Bucket, Level};
+use crate::limit::bucket::{self, Bucket, Level, Tat};
 use crate::limit::key::Key;
 use crate::limit::moment::Moment;
 use crate::limit::rule::{Policy, Quota};
@@ -44,7 +43,7 @@ impl Levels {
 /// The state of one key.
 #[derive(Debug, Default)]
 struct Counts {
-    tat: AtomicU64,
+    tat: Tat,
     used: AtomicU64,
 }
 
@@ -99,8 +98,7 @@ impl Local {
     pub(super) fn take(&self, key: &[u8], cost: NonZeroU32, now: Moment) -> (Levels, Option<Taken>) {
         let key = Key::new(key);
         let Ok(counts) = self.counts.get_or_insert_with(&key, || Ok::<_, Infallible>(Arc::default()));
-        let steady = bucket::nanos(now.steady);
-        let rate = self.bucket.map(|bucket| bucket.take(&counts.tat, cost, steady));
+        let rate = self.bucket.map(|bucket| bucket.take(&counts.tat, cost, now.steady));
         if rate.is_some_and(|level| level.wait.is_some()) {
             let quota = self.quota.map(|quota| bucket::look_quota(&quota, &counts.used, now.unix));
             return (Levels { rate, quota }, None);
@@ -111,7 +109,7 @@ impl Local {
         }
         let rate = self.bucket.map(|bucket| {
             bucket.give_back(&counts.tat, cost, Duration::ZERO);
-            bucket.look(&counts.tat, steady)
+            bucket.look(&counts.tat, now.steady)
         });
         (Levels { rate, quota }, None)
     }

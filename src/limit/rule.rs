@@ -16,8 +16,9 @@ use crate::calendar;
 /// How many keys a limit counts at a time unless it says otherwise: some 15 MB when all of them are in use.
 pub const DEFAULT_MAX_KEYS: NonZeroUsize = NonZeroUsize::new(100_000).expect("it is not zero");
 
-/// A rate's burst times the microseconds of its window: up to here doubles, and so scripts in the store, are exact.
-const MAX_SCALED_BURST: u64 = 1 << 53;
+/// A rate's burst times the microseconds of its window: up to here doubles, and so scripts in the store, are exact, and
+/// two of it in nanoseconds add up within 64 bits.
+const MAX_SCALED_BURST: u64 = 1 << 52;
 
 const SECONDS_PER_HOUR: u64 = 3_600;
 const SECONDS_PER_DAY: u64 = 86_400;
@@ -315,7 +316,7 @@ mod tests {
 
     use std::num::NonZeroU32;
 
-    use super::{Quota, QuotaWindow, Rate, RateWindow, RuleError, Span};
+    use super::{MAX_SCALED_BURST, Quota, QuotaWindow, Rate, RateWindow, RuleError, Span};
 
     fn number(number: u32) -> NonZeroU32 {
         NonZeroU32::new(number).unwrap()
@@ -344,7 +345,7 @@ mod tests {
         assert!("1000000/s".parse::<Rate>().is_ok());
         assert_eq!("1000001/s".parse::<Rate>(), Err(RuleError::TooFast("1000001/s".into())));
         let hourly: Rate = "1/h".parse().unwrap();
-        let max = u32::try_from((1_u64 << 53) / 3_600_000_000).unwrap();
+        let max = u32::try_from(MAX_SCALED_BURST / 3_600_000_000).unwrap();
         assert!(hourly.with_burst(number(max)).is_ok());
         assert!(matches!(hourly.with_burst(number(max + 1)), Err(RuleError::Burst { .. })));
     }
