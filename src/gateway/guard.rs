@@ -59,6 +59,13 @@ impl Compiler<'_> {
     pub(super) fn policy(&mut self, method: &Method, sum: Sum) -> Policy {
         let (providers, lists) = self.providers(&sum.auth);
         let is_open = lists.is_empty();
+        if is_open && !(sum.scopes.is_empty() && sum.roles.is_empty()) {
+            let message = format!(
+                "{} asks for scopes or roles, and no `auth` says whose: nobody could call it, expected a provider",
+                method.full_name
+            );
+            self.problems.push(Problem { place: String::new(), message });
+        }
         let require: Vec<_> =
             sum.require.iter().filter_map(|written| self.expression(written, method, Type::Bool)).collect();
         let (require_of_message, require): (Vec<_>, Vec<_>) =

@@ -4,6 +4,9 @@
 //! Rules of the levels add up; only plain values replace. What is here is checked as far as it can be without the
 //! descriptors; expressions are compiled by [`super::build`].
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -126,9 +129,12 @@ impl Sum {
         let Level { auth, require, scopes, roles, limits, cost, addresses, forward_token, cors } = level.clone();
         match auth {
             None => {}
+            // Nobody is known then, and what the levels above ask of a credential goes with it.
             Some(AuthRule::None) => {
                 self.auth.clear();
                 self.optional = false;
+                self.scopes.clear();
+                self.roles.clear();
             }
             Some(AuthRule::Optional) => self.optional = true,
             Some(AuthRule::Any { providers, optional, inherit }) => {
