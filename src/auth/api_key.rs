@@ -290,15 +290,8 @@ impl Reading<'_> {
             return Err(format!("`{id}` has another hash than {SHA256_PREFIX} or {HMAC_PREFIX} and 64 hex digits"));
         };
         let sum = from_hex(sum).ok_or_else(|| format!("the hash of `{id}` has not 64 hex digits"))?;
-        let principal = Principal {
-            provider: Arc::clone(&self.keys.config.name),
-            subject: id.clone(),
-            claims: serde_json::Map::new(),
-            roles: row.roles,
-            scopes: Vec::new(),
-            plan: row.plan,
-            expires,
-        };
+        let of = Principal::new(Arc::clone(&self.keys.config.name), id.clone());
+        let principal = Principal { roles: row.roles, plan: row.plan, expires, ..of };
         match map.insert(sum, Arc::new(principal)) {
             None => Ok(()),
             Some(other) => Err(format!("`{id}` has the same hash as `{}`", other.subject)),

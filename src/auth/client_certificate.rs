@@ -5,11 +5,11 @@
 //! 2). They are read by the parser that verified the chain, so that the two can't see different names.
 //!
 //! ```text
-//! dns:api.partners.example.com          this name
-//! dns:*.partners.example.com            one label more, as in a certificate (RFC 9525 section 6.3)
-//! uri:spiffe://example.org/ns/shop      this URI
-//! uri:spiffe://example.org/ns/*         whatever follows
-//! uri:spiffe://example.org/*/gateway    one segment
+//! api.partners.example.com          this DNS name
+//! *.partners.example.com            one label more, as in a certificate (RFC 9525 section 6.3)
+//! spiffe://example.org/ns/shop      this URI
+//! spiffe://example.org/ns/*         whatever follows
+//! spiffe://example.org/*/gateway    one segment
 //! ```
 
 #[cfg(test)]
@@ -55,9 +55,7 @@ enum Kind {
 /// Why a text is no pattern.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    #[error("`{0}` begins with neither `dns:` nor `uri:`; only subject alternative names of these kinds count")]
-    Kind(String),
-    #[error("`{0}` has no name, expected one such as dns:*.partners.example.com or uri:spiffe://example.org/ns/*")]
+    #[error("`{0}` is no name, expected one such as *.partners.example.com or spiffe://example.org/ns/*")]
     Name(String),
     #[error("`{0}` has more than one `*`")]
     Stars(String),
@@ -72,10 +70,10 @@ impl FromStr for Pattern {
 
     fn from_str(text: &str) -> Result<Self, PatternError> {
         let told = || text.to_owned();
-        let (kind, name) = match text.split_once(':') {
-            Some(("dns", name)) => (Kind::Dns, name.to_ascii_lowercase()),
-            Some(("uri", name)) => (Kind::Uri, name.to_owned()),
-            _ => return Err(PatternError::Kind(told())),
+        // A URI has a scheme, and no DNS name has a colon.
+        let (kind, name) = match text.contains(':') {
+            true => (Kind::Uri, text.to_owned()),
+            false => (Kind::Dns, text.to_ascii_lowercase()),
         };
         if !name.bytes().all(|byte| byte.is_ascii_graphic()) || name.is_empty() {
             return Err(PatternError::Name(told()));
@@ -139,11 +137,7 @@ impl Pattern {
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let kind = match self.kind {
-            Kind::Dns => "dns",
-            Kind::Uri => "uri",
-        };
-        write!(f, "{kind}:{}", self.head)?;
+        f.write_str(&self.head)?;
         self.tail.as_ref().map_or(Ok(()), |tail| write!(f, "*{tail}"))
     }
 }
@@ -176,15 +170,7 @@ impl ClientCertificates {
         let uris = certificate.valid_uri_names().map(|name| (Kind::Uri, name));
         let matched = dns.take(MAX_NAMES).chain(uris.take(MAX_NAMES)).find(|(kind, name)| self.admits(*kind, name));
         let (_, name) = matched.ok_or(Reason::UnmatchedCertificate)?;
-        Ok(Arc::new(Principal {
-            provider: Arc::clone(&self.config.name),
-            subject: name.to_owned(),
-            claims: serde_json::Map::new(),
-            roles: Vec::new(),
-            scopes: Vec::new(),
-            plan: String::new(),
-            expires: None,
-        }))
+        Ok(Arc::new(Principal::new(Arc::clone(&self.config.name), name.to_owned())))
     }
 
     fn admits(&self, kind: Kind, name: &str) -> bool {

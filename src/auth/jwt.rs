@@ -235,13 +235,11 @@ impl Rules {
         let subject = subject.to_owned();
         let scopes = if claims.contains_key("scope") { "scope" } else { "scp" };
         Ok(Principal {
-            provider: Arc::clone(&self.provider),
-            subject,
             roles: words(claims.get(&self.roles_claim))?,
             scopes: words(claims.get(scopes))?,
             claims,
-            plan: String::new(),
             expires,
+            ..Principal::new(Arc::clone(&self.provider), subject)
         })
     }
 }

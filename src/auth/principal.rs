@@ -8,6 +8,8 @@ use serde_json::{Map, Value};
 /// A verified caller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Principal {
+    /// Unique over all providers: the provider and its subject.
+    pub id: String,
     /// The name of the provider that verified it.
     pub provider: Arc<str>,
     /// The token's `sub`, the API key's id, or the client certificate's matched name.
@@ -23,9 +25,18 @@ pub struct Principal {
 }
 
 impl Principal {
-    /// Unique over all providers: the provider and its subject.
+    /// A caller of whom nothing but the name is known.
     #[must_use]
-    pub fn id(&self) -> String {
-        format!("{}:{}", self.provider, self.subject)
+    pub fn new(provider: Arc<str>, subject: String) -> Self {
+        Self {
+            id: format!("{provider}:{subject}"),
+            provider,
+            subject,
+            claims: Map::new(),
+            roles: Vec::new(),
+            scopes: Vec::new(),
+            plan: String::new(),
+            expires: None,
+        }
     }
 }

@@ -166,8 +166,7 @@ impl Policy {
         }
         self.authenticate(calling.connection, head, admission).await?;
         let caller = admission.caller.clone();
-        let id = caller.as_deref().map(Principal::id).unwrap_or_default();
-        let facts = facts(caller.as_deref().map(|caller| auth(caller, &id)));
+        let facts = facts(caller.as_deref().map(auth));
         if let Some(counting) = &self.limits {
             counting.count(&counting.after, &facts, admission).await?;
         }
@@ -394,9 +393,8 @@ struct ByMessage {
 
 impl ByMessage {
     async fn admit(self: Arc<Self>, message: Bytes) -> Result<(), Status> {
-        let id = self.caller.as_deref().map(Principal::id).unwrap_or_default();
         let facts = Facts {
-            auth: self.caller.as_deref().map(|caller| auth(caller, &id)),
+            auth: self.caller.as_deref().map(auth),
             request: Some(&message),
             client_address: &self.look.client,
             http: Http {
@@ -449,10 +447,10 @@ fn facts<'f>(calling: Calling<'f>, head: &'f Parts, host: &'f str, auth: Option<
     }
 }
 
-fn auth<'f>(caller: &'f Principal, id: &'f str) -> Auth<'f> {
+fn auth(caller: &Principal) -> Auth<'_> {
     Auth {
         subject: &caller.subject,
-        id,
+        id: &caller.id,
         provider: &caller.provider,
         plan: &caller.plan,
         roles: &caller.roles,

@@ -249,7 +249,7 @@ fn an_api_key_is_made_hashed_and_known() {
         &[("keys.yaml", &file)],
         "
 auth:
-  providers: { keys: { api_keys: { file: keys.yaml } } }
+  providers: { keys: { api_key: { keys: keys.yaml } } }
   forward: { x-caller: =auth.id, x-plan: =auth.plan }
 defaults: { auth: [keys], roles: [reader, admin] }
 ",
@@ -474,7 +474,7 @@ listeners:
     address: 127.0.0.1:0
     tls: { certificates: [{ cert: api.crt, key: api.key }], client_certificates: { ca: ca.crt, mode: optional } }
 auth:
-  providers: { partners: { client_certificates: { dns: [\"*.partners.test\"] } } }
+  providers: { partners: { mtls: { subjects: [\"*.partners.test\"] } } }
   forward: { x-caller: =auth.id }
 defaults: { auth: [partners] }
 ";
@@ -509,5 +509,17 @@ fn the_log_says_who_called_and_never_how() {
     let signature = token.rsplit('.').next().unwrap();
     for secret in [&token, signature, "cookie-secret-1", "query-secret-1"] {
         assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[test]
+fn scopes_and_roles_that_nobody_could_have_are_a_mistake() {
+    let folder = Folder::new();
+    for rule in ["scopes: [read]", "roles: [admin]"] {
+        let more = format!("defaults: {{ {rule} }}\n");
+        let file = folder.write("lockgate.yaml", configuration(echo::address(), &more));
+        let checked = run(lockgate().arg("check").arg("-c").arg(file));
+        assert_eq!(checked.code, Some(1));
+        assert!((checked.stdout + &checked.stderr).contains("no `auth` says whose"));
     }
 }

@@ -55,7 +55,7 @@ fn a_generated_key_is_found_by_its_hash() {
     ));
     let keys = ApiKeys::build(Config { pepper: Some(pepper), ..file.config() }).unwrap();
     let principal = keys.verify(&headers(&[key.as_bytes()])).unwrap().unwrap();
-    assert_eq!((principal.id().as_str(), principal.plan.as_str()), ("partners:a", "free"));
+    assert_eq!((principal.id.as_str(), principal.plan.as_str()), ("partners:a", "free"));
     assert_eq!(principal.roles, ["reader", "writer"]);
     assert!(principal.expires.is_some());
     assert_eq!(ask(&keys, &other).unwrap(), "b");

@@ -24,7 +24,7 @@ async fn a_token_is_asked_about_once() {
     let token = Token::new("opaque+token/&=").unwrap();
     assert!(provider.cached(&token).is_none());
     let principal = provider.verify(&token).await.unwrap();
-    assert_eq!((principal.id().as_str(), principal.scopes.len()), ("opaque:alice", 2));
+    assert_eq!((principal.id.as_str(), principal.scopes.len()), ("opaque:alice", 2));
     assert!(provider.cached(&token).is_some());
     provider.verify(&token).await.unwrap();
     let requests = server.requests.lock().unwrap();

@@ -66,7 +66,7 @@ async fn discovered_keys_verify_tokens() {
     let token = running.token(&EC);
     // The first request comes before the first keys, and waits for them.
     let principal = running.verify(&token).await.unwrap();
-    assert_eq!(principal.id(), "corp:alice");
+    assert_eq!(principal.id, "corp:alice");
     assert!(running.issuer.is_ready() && running.issuer.last_success().is_some());
     assert!(running.cached(&token));
     assert_eq!(running.verify(&running.token(&ED)).await.unwrap_err(), Reason::UnknownKey);

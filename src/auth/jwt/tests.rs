@@ -277,7 +277,7 @@ fn claims_become_a_principal() {
     claims["scp"] = json!(["ignored"]);
     claims["exp"] = json!(4_000_000_000_u64);
     let principal = verify(&ED.token(&claims), &set(&[&ED])).unwrap();
-    assert_eq!(principal.id(), "corp:alice");
+    assert_eq!(principal.id, "corp:alice");
     assert_eq!(principal.roles, ["admin", "reader"]);
     assert_eq!(principal.scopes, ["orders.read", "orders.write"]);
     assert_eq!(principal.expires, Some(UNIX_EPOCH + Duration::from_secs(4_000_000_030)));

@@ -49,19 +49,17 @@ impl Check<'_> {
     }
 
     fn provider(&mut self, name: &Placed<String>, provider: guard::Provider) -> Option<auth::Config> {
-        let guard::Provider { jwt, introspection, api_keys, client_certificates } = provider;
+        let guard::Provider { jwt, introspection, api_key, mtls } = provider;
         let of: Arc<str> = name.value.as_str().into();
-        match (jwt, introspection, api_keys, client_certificates) {
+        match (jwt, introspection, api_key, mtls) {
             (Some(jwt), None, None, None) => self.jwt(of, jwt).map(auth::Config::Jwt),
             (None, Some(asked), None, None) => self.introspection(of, asked).map(auth::Config::Introspection),
-            (None, None, Some(keys), None) => self.api_keys(of, keys).map(auth::Config::ApiKeys),
-            (None, None, None, Some(names)) => {
-                self.client_certificates(of, &names).map(auth::Config::ClientCertificates)
-            }
+            (None, None, Some(keys), None) => self.api_key(of, keys).map(auth::Config::ApiKeys),
+            (None, None, None, Some(names)) => self.mtls(of, &names).map(auth::Config::ClientCertificates),
             _ => {
                 let message = format!(
                     "provider `{}` is of no kind or of several, expected exactly one of `jwt`, `introspection`, \
-                     `api_keys` and `client_certificates`",
+                     `api_key` and `mtls`",
                     name.value
                 );
                 self.problems.push(name.span, message);
@@ -104,27 +102,21 @@ impl Check<'_> {
         })
     }
 
-    fn api_keys(&mut self, name: Arc<str>, keys: guard::ApiKeys) -> Option<api_key::Config> {
+    fn api_key(&mut self, name: Arc<str>, keys: guard::ApiKey) -> Option<api_key::Config> {
         Some(api_key::Config {
             name,
-            file: self.path(&keys.file.value),
+            file: self.path(&keys.keys.value),
             header: self.header(&keys.header)?,
             pepper: keys.pepper.map(Secret::new),
         })
     }
 
-    fn client_certificates(
-        &mut self,
-        name: Arc<str>,
-        names: &guard::ClientCertificates,
-    ) -> Option<client_certificate::Config> {
-        let dns = names.dns.iter().map(|name| (name, format!("dns:{}", name.value)));
-        let uri = names.uri.iter().map(|name| (name, format!("uri:{}", name.value)));
+    fn mtls(&mut self, name: Arc<str>, names: &guard::Mtls) -> Option<client_certificate::Config> {
         let mut patterns = Vec::new();
-        for (written, pattern) in dns.chain(uri) {
-            match pattern.parse() {
+        for subject in &names.subjects {
+            match subject.value.parse::<client_certificate::Pattern>() {
                 Ok(pattern) => patterns.push(pattern),
-                Err(error) => self.problems.push(written.span, format!("{error}")),
+                Err(error) => self.problems.push(subject.span, error.to_string()),
             }
         }
         Some(client_certificate::Config { name, patterns })

@@ -32,9 +32,9 @@ pub(crate) struct Provider {
     /// Tokens that their issuer is asked about (RFC 7662).
     pub introspection: Option<Introspection>,
     /// Keys from a file.
-    pub api_keys: Option<ApiKeys>,
+    pub api_key: Option<ApiKey>,
     /// Certificates that clients show to a listener with `client_certificates`.
-    pub client_certificates: Option<ClientCertificates>,
+    pub mtls: Option<Mtls>,
 }
 
 /// Signed tokens. Only asymmetric signatures are taken: RS, PS and ES in their sizes, and EdDSA.
@@ -102,9 +102,9 @@ fn introspection_ttl() -> Timeout {
 /// Keys from a file, which is watched. `lockgate keys new` makes them.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct ApiKeys {
-    /// `keys: [{ id, hash, plan, roles, expires }]`.
-    pub file: Placed<String>,
+pub(crate) struct ApiKey {
+    /// The file: `keys: [{ id, hash, plan, roles, expires }]`.
+    pub keys: Placed<String>,
     /// The header that holds the key.
     #[serde(default = "api_key_header")]
     pub header: Placed<String>,
@@ -117,14 +117,13 @@ fn api_key_header() -> Placed<String> {
     Placed::unplaced("x-api-key".to_owned())
 }
 
-/// Names that a client's certificate may have; one that has none of them is refused.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct ClientCertificates {
-    /// DNS names: exact, or `*.example.com`.
-    pub dns: Vec<Placed<String>>,
-    /// URIs, such as SPIFFE ids: exact, or up to a `*` at their end.
-    pub uri: Vec<Placed<String>>,
+/// Client certificates. Only subject alternative names count; a certificate that matches none of the patterns is refused.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Mtls {
+    /// DNS names (`api.partners.example.com`, `*.partners.example.com` for one label more) and URIs such as SPIFFE ids
+    /// (`spiffe://example.org/ns/shop`; a `*` at the end stands for whatever follows, elsewhere for one segment).
+    pub subjects: Vec<Placed<String>>,
 }
 
 /// `auth` of a level.
