@@ -161,6 +161,10 @@ struct Inner {
     /// Headers that belong to the answer, such as `allow`, and the upstream's metadata.
     headers: HeaderMap,
     cause: Option<Box<dyn Error + Send + Sync>>,
+    /// What of the request is at fault; the message may quote what it held.
+    field: Option<String>,
+    /// Why the caller was not let through, in a word.
+    refusal: Option<&'static str>,
 }
 
 impl Status {
@@ -175,6 +179,8 @@ impl Status {
             http: None,
             headers: HeaderMap::new(),
             cause: None,
+            field: None,
+            refusal: None,
         }))
     }
 
@@ -182,10 +188,12 @@ impl Status {
     pub fn invalid_argument(field: impl Into<String>, description: impl Into<String>) -> Self {
         let (field, description) = (field.into(), description.into());
         let message = if field.is_empty() { description.clone() } else { format!("{field}: {description}") };
-        let violation = FieldViolation { field, description, ..FieldViolation::default() };
+        let violation = FieldViolation { field: field.clone(), description, ..FieldViolation::default() };
         let detail = BadRequest { field_violations: vec![violation] };
-        Self::new(Code::InvalidArgument, Blame::Client, message)
-            .with_detail(Detail::of("google.rpc.BadRequest", &detail))
+        let mut status = Self::new(Code::InvalidArgument, Blame::Client, message)
+            .with_detail(Detail::of("google.rpc.BadRequest", &detail));
+        status.0.field = Some(field);
+        status
     }
 
     /// INTERNAL, HTTP 502: the upstream sent what can't be understood. `cause` is for the log alone.
@@ -235,6 +243,19 @@ impl Status {
     pub fn with_cause(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.0.cause = Some(cause.into());
         self
+    }
+
+    /// The same as a refusal of the caller, with the reason in a word of a closed set: for the log and the metrics.
+    #[must_use]
+    pub fn with_refusal(mut self, reason: &'static str) -> Self {
+        self.0.refusal = Some(reason);
+        self
+    }
+
+    /// Why the caller was not let through.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&'static str> {
+        self.0.refusal
     }
 
     /// The code; UNKNOWN for a number that the specification does not list.
@@ -292,8 +313,13 @@ impl Status {
 }
 
 impl fmt::Display for Status {
+    /// For the log: of a field that a client filled, its name alone. What it held may be a secret.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{}: {}", self.0.code.name(), self.0.message)?;
+        formatter.write_str(self.0.code.name())?;
+        match self.0.field.as_deref().unwrap_or(&self.0.message) {
+            "" => {}
+            told => write!(formatter, ": {told}")?,
+        }
         match &self.0.cause {
             Some(cause) => write!(formatter, " ({cause})"),
             None => Ok(()),

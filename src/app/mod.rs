@@ -242,6 +242,9 @@ fn announce(gateway: &Gateway) {
     for service in gateway.unserved() {
         tracing::info!(service, "no upstream serves this service: it has no routes");
     }
+    for method in gateway.closed() {
+        tracing::warn!(method, "nobody may call this method: no `auth` holds for it; `auth: none` opens it");
+    }
     if !gateway.is_guarded() {
         tracing::warn!("no authentication is configured: whoever reaches a listener may call every method");
     }

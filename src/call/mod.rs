@@ -100,7 +100,7 @@ fn by_deadline(status: Status, deadline: Option<Instant>) -> Status {
 /// How much earlier than here a deadline may be over upstream: it travels rounded down.
 const DEADLINE_SLACK: Duration = Duration::from_millis(20);
 
-fn deadline_exceeded() -> Status {
+pub(crate) fn deadline_exceeded() -> Status {
     Status::new(Code::DeadlineExceeded, Blame::Upstream, "the call took longer than its deadline allows")
 }
 

@@ -40,8 +40,6 @@ pub(super) struct Account {
     endpoint: Option<Arc<Endpoint>>,
     /// Who calls, once it is known.
     caller: Option<Arc<Principal>>,
-    /// Why it was not let through, in a word.
-    refused: Option<&'static str>,
     open: bool,
 }
 
@@ -72,7 +70,6 @@ impl Account {
             trace,
             endpoint: None,
             caller: None,
-            refused: None,
             open: true,
         }
     }
@@ -83,10 +80,9 @@ impl Account {
         self.endpoint = Some(endpoint.clone());
     }
 
-    /// Notes who calls, and whether they may.
+    /// Notes who calls.
     pub(super) fn admitted(&mut self, admission: &Admission) {
         self.caller.clone_from(&admission.caller);
-        self.refused = admission.refused;
     }
 
     /// Closes the account of an answer that is all there, or goes on with its stream.
@@ -121,7 +117,8 @@ impl Account {
         let (duration, request_bytes) = (self.progress.start.elapsed(), self.progress.request_bytes());
         let End { http, code, response_bytes, cause } = *end;
         self.gateway.metrics.observe(self.method(), &Observation { code, duration, request_bytes, response_bytes });
-        if let Some(reason) = self.refused {
+        let refused = cause.and_then(Status::refusal);
+        if let Some(reason) = refused {
             self.gateway.metrics.refused(reason);
         }
         let cause = cause.map(Status::to_string);
@@ -147,7 +144,7 @@ impl Account {
                     .caller
                     .as_deref()
                     .map(|caller| Caller { provider: &caller.provider, subject: &caller.subject }),
-                refused: self.refused,
+                refused,
                 cause: cause.as_deref(),
             },
         );

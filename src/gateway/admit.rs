@@ -25,6 +25,7 @@ use crate::expression::facts::{Auth, Facts, Http};
 use crate::expression::value::Value;
 use crate::limit::decision::Decision;
 use crate::limit::headers::Style;
+use crate::limit::key::address_key;
 use crate::limit::moment::Moment;
 use crate::limit::{Ask, Limit, Limits};
 use crate::protocol::client_address::AddressRules;
@@ -38,10 +39,10 @@ pub struct Policy {
     pub(super) cors: Option<Arc<Cors>>,
     /// Every provider that one of `lists` names.
     pub(super) providers: Box<[Provider]>,
-    /// Positions among `providers`: of each list any one must have verified the caller.
-    pub(super) lists: Box<[Box<[usize]>]>,
-    /// Whether a request without a credential is let through.
-    pub(super) optional: bool,
+    /// Of each any one must have verified the caller.
+    pub(super) lists: Box<[AnyOf]>,
+    /// No level says who may call, while levels of other methods do.
+    pub(super) closed: bool,
     /// What a 401 asks for.
     pub(super) challenge: Option<HeaderValue>,
     pub(super) scopes: Box<[String]>,
@@ -55,6 +56,15 @@ pub struct Policy {
     pub(super) withheld: Box<[HeaderName]>,
     /// Cookies that end here.
     pub(super) withheld_cookies: Box<[String]>,
+}
+
+/// A list of providers.
+#[derive(Debug)]
+pub(super) struct AnyOf {
+    /// Their positions among those of the policy.
+    pub(super) providers: Box<[usize]>,
+    /// Whether a request without any of their credentials is let through.
+    pub(super) optional: bool,
 }
 
 /// Limits that a method's calls count against.
@@ -107,8 +117,6 @@ pub(super) struct Admission {
     pub(super) caller: Option<Arc<Principal>>,
     /// What its limits said.
     pub(super) decisions: SmallVec<[Decision; 2]>,
-    /// Why it was refused, in a word.
-    pub(super) refused: Option<&'static str>,
     pub(super) gate: Option<Gate>,
     /// Metadata of the caller.
     pub(super) identity: SmallVec<[(HeaderName, HeaderValue); 4]>,
@@ -124,6 +132,20 @@ pub(super) struct Calling<'a> {
     pub(super) connection: &'a Connection,
 }
 
+/// The client as limits count it, where that is not its address: all of a /64 of IPv6 are one.
+struct Customer(Option<Box<str>>);
+
+impl Customer {
+    fn of(calling: Calling<'_>) -> Self {
+        let key = address_key(calling.address);
+        Self((key != calling.address).then(|| key.to_string().into()))
+    }
+
+    fn facts<'f>(&'f self, facts: &Facts<'f>) -> Facts<'f> {
+        Facts { client_address: self.0.as_deref().unwrap_or(facts.client_address), ..*facts }
+    }
+}
+
 /// The request as far as expressions may look at it.
 struct Look {
     client: Box<str>,
@@ -134,10 +156,15 @@ struct Look {
 }
 
 impl Policy {
-    /// Whether anything is asked of the caller at all.
+    /// Whether callers must say who they are.
     #[must_use]
-    pub fn is_open(&self) -> bool {
-        self.lists.is_empty()
+    pub fn is_verified(&self) -> bool {
+        self.closed || !self.lists.is_empty()
+    }
+
+    /// Whether nothing is asked of the caller at all.
+    fn is_open(&self) -> bool {
+        !self.is_verified()
             && self.require.is_empty()
             && self.require_of_message.is_empty()
             && self.scopes.is_empty()
@@ -156,23 +183,26 @@ impl Policy {
             return Ok(());
         }
         if !self.addresses.iter().all(|rules| rules.admits(calling.address)) {
-            admission.refused = Some("address");
-            return Err(denied());
+            return Err(denied("address"));
         }
         let host = head::host(head).unwrap_or_default();
         let facts = |caller| facts(calling, head, host, caller);
+        let customer = Customer::of(calling);
         if let Some(counting) = &self.limits {
-            counting.count(&counting.before, &facts(None), admission).await?;
+            counting.count(&counting.before, &customer.facts(&facts(None)), admission).await?;
+        }
+        if self.closed {
+            return Err(denied("no_rule"));
         }
         self.authenticate(calling.connection, head, admission).await?;
         let caller = admission.caller.clone();
         let facts = facts(caller.as_deref().map(auth));
         if let Some(counting) = &self.limits {
-            counting.count(&counting.after, &facts, admission).await?;
+            counting.count(&counting.after, &customer.facts(&facts), admission).await?;
         }
-        self.authorize(&facts, admission)?;
+        self.authorize(&facts)?;
         self.identify(&facts, admission)?;
-        self.gate(&facts, caller.clone(), admission);
+        self.gate(&facts, customer, admission);
         Ok(())
     }
 
@@ -189,31 +219,31 @@ impl Policy {
         let credentials = Credentials { headers: &head.headers, certificate: certificate.as_ref() };
         let found = match authenticate(&self.providers, credentials).await {
             Ok(found) => found,
-            Err(reason) => {
-                admission.refused = Some(reason.word());
-                return Err(self.unauthenticated(reason));
-            }
+            Err(reason) => return Err(self.unauthenticated(reason)),
         };
-        if self.optional && found.iter().all(Option::is_none) {
-            return Ok(());
-        }
         for list in &self.lists {
-            let verified = list.iter().find_map(|index| found.get(*index)?.as_ref());
-            let Some(principal) = verified else {
-                admission.refused = Some("no_credential");
-                return Err(self.unauthenticated(Reason::MissingClaim));
-            };
-            // The innermost list says who it is.
-            admission.caller = Some(principal.clone());
+            match list.providers.iter().find_map(|index| found.get(*index)?.as_ref()) {
+                // The innermost list says who it is.
+                Some(principal) => admission.caller = Some(principal.clone()),
+                None if list.optional => {}
+                None => return Err(self.challenged().with_refusal("no_credential")),
+            }
         }
         Ok(())
     }
 
     /// One shape, whatever was wrong: the reason is for the log.
     fn unauthenticated(&self, reason: Reason) -> Status {
-        if reason == Reason::Unavailable {
-            return Status::new(Code::Unavailable, Blame::Gateway, "credentials can't be verified at the moment");
-        }
+        let status = match reason {
+            Reason::Unavailable => {
+                Status::new(Code::Unavailable, Blame::Gateway, "credentials can't be verified at the moment")
+            }
+            _ => self.challenged(),
+        };
+        status.with_refusal(reason.word())
+    }
+
+    fn challenged(&self) -> Status {
         let status = Status::new(Code::Unauthenticated, Blame::Client, "a valid credential is required");
         match &self.challenge {
             Some(challenge) => status.with_header(WWW_AUTHENTICATE, challenge.clone()),
@@ -221,7 +251,7 @@ impl Policy {
         }
     }
 
-    fn authorize(&self, facts: &Facts<'_>, admission: &mut Admission) -> Result<(), Status> {
+    fn authorize(&self, facts: &Facts<'_>) -> Result<(), Status> {
         let auth = facts.auth.as_ref();
         let has = |list: Option<&[String]>, wanted: &String| list.is_some_and(|list| list.contains(wanted));
         let scopes = self.scopes.iter().all(|scope| has(auth.map(|auth| auth.scopes), scope));
@@ -233,16 +263,11 @@ impl Policy {
             () if !required() => "require",
             () => return Ok(()),
         };
-        admission.refused = Some(refused);
-        Err(self.forbidden(facts))
-    }
-
-    /// 403, or 401 for a caller who showed no credential and might have one.
-    fn forbidden(&self, facts: &Facts<'_>) -> Status {
-        if facts.auth.is_none() && !self.lists.is_empty() {
-            return self.unauthenticated(Reason::MissingClaim);
-        }
-        denied()
+        // 401 for a caller who showed no credential and might have one.
+        Err(match auth {
+            None if !self.lists.is_empty() => self.challenged().with_refusal(refused),
+            _ => denied(refused),
+        })
     }
 
     /// What the upstream is told of the caller. An expression that fails, such as on a claim that is not there, says
@@ -253,10 +278,9 @@ impl Policy {
                 ForwardedValue::Literal(value) => value.clone(),
                 ForwardedValue::Expression(expression) => {
                     let Ok(value) = expression.evaluate(facts) else { continue };
-                    let Some(text) = text(&value).filter(|text| !text.is_empty()) else { continue };
-                    let Ok(value) = HeaderValue::try_from(escape(&text)) else {
-                        admission.refused = Some("forward");
-                        return Err(denied());
+                    let Some(text) = told(&value).filter(|text| !text.is_empty()) else { continue };
+                    let Ok(value) = HeaderValue::try_from(text) else {
+                        return Err(denied("forward"));
                     };
                     value
                 }
@@ -267,13 +291,14 @@ impl Policy {
     }
 
     /// What the message decides is asked once it is there.
-    fn gate(&self, facts: &Facts<'_>, caller: Option<Arc<Principal>>, admission: &mut Admission) {
+    fn gate(&self, facts: &Facts<'_>, customer: Customer, admission: &mut Admission) {
         let counting = self.limits.as_ref().filter(|counting| !counting.by_message.is_empty());
         if self.require_of_message.is_empty() && counting.is_none() {
             return;
         }
         let (require, counting) = (self.require_of_message.clone(), counting.cloned());
-        let gate = Arc::new(ByMessage { look: Look::of(facts), caller, require, counting });
+        let caller = admission.caller.clone();
+        let gate = Arc::new(ByMessage { look: Look::of(facts), customer, caller, require, counting });
         admission.gate = Some(Arc::new(move |message| gate.clone().admit(message).boxed()));
     }
 
@@ -286,9 +311,10 @@ impl Policy {
             metadata.remove(name);
         }
         // Servers that make variables of headers take `_` for `-`.
+        let reads_as = |own: &HeaderName, text: &str| own.as_str().replace('_', "-") == text.replace('_', "-");
         let spelt_otherwise = |name: &&HeaderName| {
-            let text = name.as_str();
-            text.contains('_') && self.withheld.iter().any(|own| own.as_str() == text.replace('_', "-"))
+            let own = |own: &&HeaderName| own.as_str().contains('_') || name.as_str().contains('_');
+            self.withheld.iter().filter(own).any(|own| reads_as(own, name.as_str()))
         };
         let alike: SmallVec<[HeaderName; 2]> = metadata.keys().filter(spelt_otherwise).cloned().collect();
         for name in alike {
@@ -347,10 +373,7 @@ impl Counting {
         admission.decisions.push(decision);
         match refusal {
             None => Ok(()),
-            Some(status) => {
-                admission.refused = Some("rate_limit");
-                Err(status)
-            }
+            Some(status) => Err(status.with_refusal("rate_limit")),
         }
     }
 }
@@ -386,6 +409,7 @@ impl Counted {
 /// What is asked of each message.
 struct ByMessage {
     look: Look,
+    customer: Customer,
     caller: Option<Arc<Principal>>,
     require: Arc<[Arc<Expression>]>,
     counting: Option<Arc<Counting>>,
@@ -405,15 +429,13 @@ impl ByMessage {
             },
         };
         if let Some(counting) = &self.counting {
+            let facts = self.customer.facts(&facts);
             let decision = decide(&counting.all, &counting.by_message, counting.cost, &facts).await;
             if let Some(status) = decision.status(counting.style) {
-                return Err(status.with_cause("a limit by the message is used up"));
+                return Err(status.with_refusal("rate_limit"));
             }
         }
-        match self.require.iter().all(|required| holds(required, &facts)) {
-            true => Ok(()),
-            false => Err(denied().with_cause("what `require` asks of the message does not hold")),
-        }
+        if self.require.iter().all(|required| holds(required, &facts)) { Ok(()) } else { Err(denied("require")) }
     }
 }
 
@@ -429,8 +451,8 @@ impl Look {
     }
 }
 
-fn denied() -> Status {
-    Status::new(Code::PermissionDenied, Blame::Client, "permission denied")
+fn denied(reason: &'static str) -> Status {
+    Status::new(Code::PermissionDenied, Blame::Client, "permission denied").with_refusal(reason)
 }
 
 /// An expression that fails does not hold.
@@ -459,7 +481,7 @@ fn auth(caller: &Principal) -> Auth<'_> {
     }
 }
 
-/// A value as the text of a header or a key: what has one, and lists of such, with commas between.
+/// A value as the text of a key: what has one, and lists of such, with commas between.
 fn text(value: &Value) -> Option<String> {
     Some(match value {
         Value::String(text) => text.clone(),
@@ -472,14 +494,28 @@ fn text(value: &Value) -> Option<String> {
     })
 }
 
-/// Visible ASCII and spaces as they are, other bytes of UTF-8 as `%` and two digits, and so `%` itself: metadata can say
-/// no more.
-fn escape(text: &str) -> String {
+/// The same as metadata, which can say no more than visible ASCII with spaces inside: other bytes of UTF-8 are `%` and two
+/// digits, and so are `%` itself, a space at an end, and a comma within an element of a list.
+fn told(value: &Value) -> Option<String> {
+    match value {
+        Value::List(values) => {
+            let each = values.iter().map(|value| text(value).map(|text| escape(&text, ",")));
+            Some(each.collect::<Option<Vec<_>>>()?.join(","))
+        }
+        value => text(value).map(|text| escape(&text, "")),
+    }
+}
+
+/// Escapes what metadata can't say, and `also` these.
+fn escape(text: &str, also: &str) -> String {
     use std::fmt::Write;
     let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
+    let inner = text.trim_matches(' ');
+    let begin = text.len() - text.trim_start_matches(' ').len();
+    for (at, byte) in text.bytes().enumerate() {
+        let is_inside = (begin..begin + inner.len()).contains(&at);
         match byte {
-            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
+            b' '..=b'~' if byte != b'%' && is_inside && !also.as_bytes().contains(&byte) => out.push(char::from(byte)),
             _ => {
                 // Writing to a String can't fail.
                 let _ = write!(out, "%{byte:02X}");
@@ -487,4 +523,31 @@ fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    //! What the upstream is told of values.
+
+    use super::{Value, told};
+
+    fn check(value: Value, expected: Option<&str>) {
+        assert_eq!(told(&value).as_deref(), expected, "{value:?}");
+    }
+
+    fn string(text: &str) -> Value {
+        Value::String(text.to_owned())
+    }
+
+    #[test]
+    fn metadata_says_one_thing() {
+        check(string("a b,c"), Some("a b,c"));
+        check(string(" a "), Some("%20a%20"));
+        check(string("  "), Some("%20%20"));
+        check(string("50%\r\n\u{e9}"), Some("50%25%0D%0A%C3%A9"));
+        check(Value::List(vec![string("x,admin"), string(" y"), Value::Int(-1)]), Some("x%2Cadmin,%20y,-1"));
+        check(Value::List(vec![Value::List(vec![string("a"), string("b")])]), Some("a%2Cb"));
+        check(Value::List(vec![Value::Null]), None);
+        check(Value::Null, None);
+    }
 }

@@ -7,7 +7,7 @@ use crate::pb::google::api::HttpRule;
 use crate::route::router::TrailingSlash;
 use crate::upstream;
 
-use super::policy::{Forward, Level, LimitRule};
+use super::policy::{AuthRule, Forward, Level, LimitRule};
 use crate::auth;
 use crate::limit::headers::Style;
 use crate::limit::store::StoreConfig;
@@ -47,6 +47,18 @@ pub struct Service {
     pub unannotated: Option<Unannotated>,
     pub trailing_slash: Option<TrailingSlash>,
     pub methods: BTreeMap<String, Method>,
+}
+
+impl Config {
+    /// Whether any level asks who calls: then nobody may call what no level speaks of.
+    #[must_use]
+    pub fn asks_for_credentials(&self) -> bool {
+        let of_services = self.services.values().flat_map(|service| {
+            std::iter::once(&service.policy).chain(service.methods.values().map(|method| &method.policy))
+        });
+        let mut levels = std::iter::once(&self.policy).chain(of_services);
+        levels.any(|level| matches!(level.auth, Some(AuthRule::Any { .. })))
+    }
 }
 
 /// `services.<Service>.<Method>`.

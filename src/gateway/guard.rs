@@ -8,14 +8,14 @@ use std::sync::Arc;
 use http::header::{HeaderName, HeaderValue};
 
 use super::Problem;
-use super::admit::{Counted, Counting, Forwarded, ForwardedValue, Policy, Tier};
+use super::admit::{AnyOf, Counted, Counting, Forwarded, ForwardedValue, Policy, Tier};
 use super::config::Config;
-use super::policy::{LimitRule, Sum, Text, Written};
+use super::policy::{self, LimitRule, Sum, Text, Written};
 use crate::auth::authenticate::Provider;
 use crate::auth::location::TokenLocation;
 use crate::expression::typing::Type;
 use crate::expression::{Environment, Expression};
-use crate::limit::rule::Rate;
+use crate::limit::rule::{Quota, Rate};
 use crate::limit::store::Store;
 use crate::limit::{Limit, Limits};
 use crate::schema::{Method, Schema};
@@ -41,9 +41,6 @@ impl Guard {
     }
 }
 
-/// Lists of providers, by their positions among all.
-type Lists = Box<[Box<[usize]>]>;
-
 /// Compiles policies.
 pub(super) struct Compiler<'a> {
     pub(super) config: &'a Config,
@@ -57,7 +54,8 @@ pub(super) struct Compiler<'a> {
 impl Compiler<'_> {
     /// The policy of one method.
     pub(super) fn policy(&mut self, method: &Method, sum: Sum) -> Policy {
-        let (providers, lists) = self.providers(&sum.auth);
+        let closed = sum.auth.is_none() && self.config.asks_for_credentials();
+        let (providers, lists) = self.providers(sum.auth.as_deref().unwrap_or_default());
         let is_open = lists.is_empty();
         if is_open && !(sum.scopes.is_empty() && sum.roles.is_empty()) {
             let message = format!(
@@ -80,7 +78,7 @@ impl Compiler<'_> {
             cors: sum.cors,
             providers: providers.into(),
             lists,
-            optional: sum.optional,
+            closed,
             scopes: sum.scopes.into(),
             roles: sum.roles.into(),
             require: require.into(),
@@ -90,7 +88,7 @@ impl Compiler<'_> {
     }
 
     /// The providers that the lists name, and the lists as positions among them. The names are known.
-    fn providers(&self, lists: &[Vec<String>]) -> (Vec<Provider>, Lists) {
+    fn providers(&self, lists: &[policy::AnyOf]) -> (Vec<Provider>, Box<[AnyOf]>) {
         let mut providers: Vec<Provider> = Vec::new();
         let mut position = |name: &String| {
             let known = providers.iter().position(|provider| provider.name() == name);
@@ -100,7 +98,11 @@ impl Compiler<'_> {
                 Some(providers.len() - 1)
             })
         };
-        let lists = lists.iter().map(|names| names.iter().filter_map(&mut position).collect()).collect();
+        let lists = lists.iter().map(|list| AnyOf {
+            providers: list.providers.iter().filter_map(&mut position).collect(),
+            optional: list.optional,
+        });
+        let lists = lists.collect();
         (providers, lists)
     }
 
@@ -135,7 +137,7 @@ impl Compiler<'_> {
         let mut compiled = Vec::with_capacity(self.config.forward.len());
         for forward in &self.config.forward {
             let value = match &forward.value {
-                Text::Literal(text) => HeaderValue::try_from(text).ok().map(ForwardedValue::Literal),
+                Text::Literal(value) => Some(ForwardedValue::Literal(value.clone())),
                 Text::Expression(written) => {
                     let expression = self.expression(written, method, Type::Dyn);
                     if expression.as_ref().is_some_and(|expression| expression.uses_request()) {
@@ -214,7 +216,8 @@ impl Compiler<'_> {
 fn per_second(limit: &Limit) -> f64 {
     let policy = limit.config().policy;
     let of_rate = |rate: Rate| f64::from(rate.count().get()) / rate.window().duration().as_secs_f64();
-    policy.rate.map_or(f64::INFINITY, of_rate)
+    let of_quota = |quota: Quota| f64::from(quota.count.get()) / quota.window.usual().as_secs_f64();
+    policy.rate.map_or(f64::INFINITY, of_rate).min(policy.quota.map_or(f64::INFINITY, of_quota))
 }
 
 /// What a 401 asks for: tokens where any provider takes them, or else keys.

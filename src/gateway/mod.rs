@@ -12,6 +12,7 @@ pub mod head;
 pub mod policy;
 pub mod respond;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -117,10 +118,17 @@ impl Gateway {
         &self.guard
     }
 
-    /// Whether any method asks something of its callers.
+    /// Whether any method asks its callers who they are.
     #[must_use]
     pub fn is_guarded(&self) -> bool {
-        self.policies.iter().any(|policy| !policy.is_open())
+        self.policies.iter().any(|policy| policy.is_verified())
+    }
+
+    /// Methods that nobody may call, since no level says who may while levels of other methods do.
+    #[must_use]
+    pub fn closed(&self) -> BTreeSet<&str> {
+        let closed = self.endpoints.iter().zip(&self.policies).filter(|(_, policy)| policy.closed);
+        closed.map(|(endpoint, _)| &*endpoint.binding.full_name).collect()
     }
 
     /// Services that are described, but that no upstream serves.

@@ -10,7 +10,7 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::header::{HeaderName, HeaderValue};
 use ipnet::IpNet;
 
 use crate::limit::rule;
@@ -83,7 +83,7 @@ pub struct Forward {
 /// A literal, or an expression.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Text {
-    Literal(String),
+    Literal(HeaderValue),
     Expression(Written),
 }
 
@@ -100,13 +100,19 @@ pub struct LimitRule {
     pub policies: Vec<rule::Config>,
 }
 
+/// Any one of these providers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AnyOf {
+    pub providers: Vec<String>,
+    /// Whether a request without a credential is let through.
+    pub optional: bool,
+}
+
 /// What the levels add up to for one method.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sum {
-    /// Lists of providers; each must be satisfied by any one of it. Empty: credentials are not looked at.
-    pub auth: Vec<Vec<String>>,
-    /// Whether a request without a credential is let through.
-    pub optional: bool,
+    /// Each must be satisfied. Empty: credentials are not looked at. `None`: no level says anything.
+    pub auth: Option<Vec<AnyOf>>,
     pub require: Vec<Written>,
     /// Each of these scopes.
     pub scopes: Vec<String>,
@@ -131,18 +137,19 @@ impl Sum {
             None => {}
             // Nobody is known then, and what the levels above ask of a credential goes with it.
             Some(AuthRule::None) => {
-                self.auth.clear();
-                self.optional = false;
+                self.auth = Some(Vec::new());
                 self.scopes.clear();
                 self.roles.clear();
             }
-            Some(AuthRule::Optional) => self.optional = true,
+            Some(AuthRule::Optional) => {
+                self.auth.get_or_insert_default().iter_mut().for_each(|list| list.optional = true);
+            }
             Some(AuthRule::Any { providers, optional, inherit }) => {
+                let lists = self.auth.get_or_insert_default();
                 if !inherit {
-                    self.auth.clear();
+                    lists.clear();
                 }
-                self.auth.push(providers);
-                self.optional = optional;
+                lists.push(AnyOf { providers, optional });
             }
         }
         if let Some(Require { expressions, inherit }) = require {
@@ -178,12 +185,15 @@ impl Sum {
 impl fmt::Display for Sum {
     /// One line a rule, as `lockgate explain` shows them.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let optional = if self.optional { ", or no credential at all" } else { "" };
-        for list in &self.auth {
-            writeln!(f, "auth: any of {}{optional}", list.join(", "))?;
-        }
-        if self.auth.is_empty() {
-            writeln!(f, "auth: none, credentials are not looked at")?;
+        match self.auth.as_deref() {
+            None => writeln!(f, "auth: nothing is said; where other methods ask for credentials, nobody may call")?,
+            Some([]) => writeln!(f, "auth: none, credentials are not looked at")?,
+            Some(lists) => {
+                for AnyOf { providers, optional } in lists {
+                    let optional = if *optional { ", or no credential at all" } else { "" };
+                    writeln!(f, "auth: any of {}{optional}", providers.join(", "))?;
+                }
+            }
         }
         for required in &self.require {
             writeln!(f, "require: ={} ({})", required.text, required.place)?;

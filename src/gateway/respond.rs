@@ -5,6 +5,7 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::header::{ALLOW, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use http::request::Parts;
@@ -135,8 +136,8 @@ async fn serve(
     if let Some(redirect) = connection.rules.redirect {
         return Served::nowhere(Err(redirect.status(head)));
     }
-    if let Some(response) = preflight(gateway, head) {
-        return Served::nowhere(Ok(response));
+    if let Some((policy, response)) = preflight(gateway, head) {
+        return Served { policy: Some(policy), ..Served::nowhere(Ok(response)) };
     }
     let mut captures = SPARE_CAPTURES.take();
     let (endpoint, policy) = match gateway.find(&head.method, head.uri.path(), &mut captures) {
@@ -150,12 +151,11 @@ async fn serve(
     };
     account.found(&endpoint);
     let mut admission = Admission::default();
-    let caller = Calling { address: account.client.address, text: account.client_text(), connection };
-    let admitted = policy.admit(caller, head, &mut admission).await;
+    let admitted = admit(connection, account, (&endpoint, &policy), head, &mut admission).await;
     account.admitted(&admission);
     let outcome = match admitted {
-        Ok(()) => {
-            let told = Told { policy: &policy, admission: &admission };
+        Ok(deadline) => {
+            let told = Told { policy: &policy, admission: &admission, deadline };
             call_endpoint(connection, account, &endpoint, told, (head, body, &captures)).await
         }
         Err(status) => Err(status),
@@ -164,9 +164,31 @@ async fn serve(
     Served { endpoint: Some(endpoint), policy: Some(policy), admission, outcome }
 }
 
+/// Lets a request through within its deadline, which begins with the request and holds for all of it.
+async fn admit(
+    connection: &Connection,
+    account: &Account,
+    (endpoint, policy): (&Endpoint, &Policy),
+    head: &Parts,
+    admission: &mut Admission,
+) -> Result<Option<Instant>, Status> {
+    let timeout = deadline::timeout(&head.headers, endpoint.timeout())?;
+    let deadline = timeout.and_then(|timeout| account.progress.start.checked_add(timeout));
+    let calling = Calling { address: account.client.address, text: account.client_text(), connection };
+    let admitting = policy.admit(calling, head, admission);
+    match deadline {
+        Some(deadline) => match tokio::time::timeout_at(deadline.into(), admitting).await {
+            Ok(admitted) => admitted?,
+            Err(_) => return Err(call::deadline_exceeded()),
+        },
+        None => admitting.await?,
+    }
+    Ok(deadline)
+}
+
 /// The answer to a browser that asks whether a page may make a request; before authentication, since browsers send no
 /// credential with it.
-fn preflight(gateway: &Gateway, head: &Parts) -> Option<Response<Body>> {
+fn preflight(gateway: &Gateway, head: &Parts) -> Option<(Arc<Policy>, Response<Body>)> {
     if head.method != Method::OPTIONS {
         return None;
     }
@@ -177,14 +199,15 @@ fn preflight(gateway: &Gateway, head: &Parts) -> Option<Response<Body>> {
     let mut response = Response::new(Body::Empty);
     *response.status_mut() = StatusCode::NO_CONTENT;
     cors.answer_preflight(&head.headers, methods, response.headers_mut());
-    Some(response)
+    Some((found.policy.clone(), response))
 }
 
-/// What the upstream is told of the caller, and not told.
+/// What the upstream is told of the caller, and not told; and by when it is to answer.
 #[derive(Clone, Copy)]
 struct Told<'a> {
     policy: &'a Policy,
     admission: &'a Admission,
+    deadline: Option<Instant>,
 }
 
 async fn call_endpoint(
@@ -194,7 +217,6 @@ async fn call_endpoint(
     told: Told<'_>,
     (head, body, captures): (&Parts, Incoming, &Captures),
 ) -> Result<Response<Body>, Status> {
-    let timeout = deadline::timeout(&head.headers, endpoint.timeout())?;
     let metadata = || metadata(connection, account, (endpoint, told), head);
     let request = call::Request {
         worker: connection.worker,
@@ -203,7 +225,7 @@ async fn call_endpoint(
         headers: &head.headers,
         metadata: &metadata,
         body,
-        deadline: timeout.and_then(|timeout| account.progress.start.checked_add(timeout)),
+        deadline: told.deadline,
         limits: connection.rules.body,
         progress: &account.progress,
         gate: told.admission.gate.clone(),

@@ -158,6 +158,17 @@ pub enum QuotaWindow {
     Month,
 }
 
+impl QuotaWindow {
+    /// About how long it is: a month of thirty days.
+    pub(crate) const fn usual(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::Hour => SECONDS_PER_HOUR,
+            Self::Day => SECONDS_PER_DAY,
+            Self::Month => 30 * SECONDS_PER_DAY,
+        })
+    }
+}
+
 /// So many requests in a window of the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Quota {

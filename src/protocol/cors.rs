@@ -105,13 +105,12 @@ impl Cors {
         }
     }
 
-    /// Tells a browser what the request that it is about to make may have. `methods` are those of the path.
+    /// Tells a browser what the request that it is about to make may have, beside what [`Cors::answer`] tells. `methods`
+    /// are those of the path.
     pub fn answer_preflight(&self, request: &HeaderMap, methods: HeaderValue, response: &mut HeaderMap) {
-        response.append(VARY, HeaderValue::from_static("origin, access-control-request-method"));
-        let Some(origin) = self.admitted(request) else { return };
-        response.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        if self.credentials {
-            response.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        response.append(VARY, HeaderValue::from_static("access-control-request-method"));
+        if self.admitted(request).is_none() {
+            return;
         }
         response.insert(ACCESS_CONTROL_ALLOW_METHODS, methods);
         if !self.headers.is_empty() {

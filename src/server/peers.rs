@@ -1,16 +1,10 @@
 //! Connections by the address that they come from, over all workers of a listener.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What one client has: an address of IPv4, a /64 of IPv6, which is what one customer is given.
-fn key(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-    }
-}
+use crate::limit::key::address_key;
 
 /// The connections that are open. There are no more entries than connections.
 #[derive(Debug)]
@@ -34,7 +28,7 @@ impl Peers {
 
     /// Counts one more, if there may be one.
     pub(super) fn count(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
-        let key = key(address);
+        let key = address_key(address);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(key).or_default();
         // An entry that was just made is below any limit, which is at least one.

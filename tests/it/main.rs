@@ -12,6 +12,7 @@
 
 mod access_log;
 mod admin;
+mod admission;
 mod ambiguity;
 mod bodies;
 mod cases;

@@ -5,7 +5,7 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-use http::HeaderName;
+use http::header::{HeaderName, HeaderValue};
 
 use super::Check;
 use crate::auth::fetch::Url;
@@ -238,16 +238,24 @@ impl Check<'_> {
     }
 
     fn forward(&mut self, name: &Placed<String>, value: &Placed<String>) -> Option<Forward> {
-        let legal = HeaderName::try_from(&name.value).ok().filter(|name| !name.as_str().starts_with("grpc-"));
+        let legal = HeaderName::try_from(&name.value).ok().filter(|name| is_for_text(name.as_str()));
         let Some(header) = legal else {
-            self.problems.push(name.span, format!("`{}` is no name of metadata", name.value));
+            self.problems.push(name.span, format!("`{}` is no name of metadata that has a text", name.value));
             return None;
         };
         let value = match value.value.strip_prefix(EXPRESSION) {
             Some(text) => {
                 Text::Expression(Written { place: self.problems.place(value.span).to_string(), text: text.into() })
             }
-            None => Text::Literal(value.value.clone()),
+            None => {
+                let literal = HeaderValue::try_from(&value.value).ok().filter(|literal| literal.to_str().is_ok());
+                let Some(literal) = literal else {
+                    let message = format!("`{}` can't be sent as metadata, expected visible ASCII", value.value);
+                    self.problems.push(value.span, message);
+                    return None;
+                };
+                Text::Literal(literal)
+            }
         };
         Some(Forward { name: header, value })
     }
@@ -359,4 +367,11 @@ impl Check<'_> {
 enum Section {
     Providers,
     RateLimits,
+}
+
+/// Whether metadata of this name is a text that is the application's to set: gRPC keeps some for itself, and HTTP others.
+fn is_for_text(name: &str) -> bool {
+    const OF_HTTP: [&str; 8] =
+        ["connection", "content-length", "content-type", "host", "keep-alive", "te", "transfer-encoding", "upgrade"];
+    !name.starts_with("grpc-") && !name.ends_with("-bin") && !OF_HTTP.contains(&name)
 }

@@ -290,7 +290,7 @@ pub(crate) enum LimitHeaders {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Limit {
     /// Whom it counts: an expression that begins with `=` and gives a text. One that names neither `auth` nor
-    /// `request` counts before authentication.
+    /// `request` counts before authentication. A `client.ip` of IPv6 counts by its /64.
     pub key: Placed<String>,
     /// `N/s`, `N/m` or `N/h`.
     #[serde(default)]

@@ -27,26 +27,32 @@ fn denied(net: &str, inherit: bool) -> Level {
     Level { addresses: Some(AddressLists { rules, inherit }), ..Level::default() }
 }
 
-/// The lists of providers, and whether a request without a credential is let through.
+/// The lists of providers, with a `?` behind those that may be missing.
 #[track_caller]
-fn check_auth(levels: &[Level], expected: &[&[&str]], optional: bool) {
-    let sum = Sum::of(levels);
-    assert_eq!(sum.auth, expected);
-    assert_eq!(sum.optional, optional);
+fn check_auth(levels: &[Level], expected: &[&str]) {
+    let list = |list: &AnyOf| list.providers.join(" ") + if list.optional { "?" } else { "" };
+    let lists: Vec<_> = Sum::of(levels).auth.expect("a level says something").iter().map(list).collect();
+    assert_eq!(lists, expected);
 }
 
 #[test]
 fn each_list_of_providers_must_be_satisfied() {
     let (a, b, alone) = (any(&["a", "b"], true), any(&["c"], true), any(&["c"], false));
-    check_auth(&[], &[], false);
-    check_auth(&[a.clone(), Level::default()], &[&["a", "b"]], false);
-    check_auth(&[a.clone(), b.clone()], &[&["a", "b"], &["c"]], false);
-    check_auth(&[a.clone(), alone], &[&["c"]], false);
-    check_auth(&[a.clone(), auth(AuthRule::None)], &[], false);
-    check_auth(&[a.clone(), auth(AuthRule::None), b.clone()], &[&["c"]], false);
-    check_auth(&[a.clone(), auth(AuthRule::Optional)], &[&["a", "b"]], true);
-    // Who names providers after that asks for a credential again.
-    check_auth(&[a, auth(AuthRule::Optional), b], &[&["a", "b"], &["c"]], false);
+    assert_eq!(Sum::of(&[Level::default()]).auth, None);
+    check_auth(&[a.clone(), Level::default()], &["a b"]);
+    check_auth(&[a.clone(), b.clone()], &["a b", "c"]);
+    check_auth(&[a.clone(), alone], &["c"]);
+    check_auth(&[auth(AuthRule::None)], &[]);
+    check_auth(&[a.clone(), auth(AuthRule::None)], &[]);
+    check_auth(&[a.clone(), auth(AuthRule::None), b.clone()], &["c"]);
+    check_auth(&[a.clone(), auth(AuthRule::Optional)], &["a b?"]);
+    // What one level leaves to the caller does not change what another asks for.
+    check_auth(&[a.clone(), auth(AuthRule::Optional), b], &["a b?", "c"]);
+    let optional = Level {
+        auth: Some(AuthRule::Any { providers: vec!["c".into()], optional: true, inherit: true }),
+        ..Level::default()
+    };
+    check_auth(&[a, optional], &["a b", "c?"]);
 }
 
 #[test]

@@ -1,0 +1,214 @@
+//! Who is let in where levels, lists and addresses meet: what nobody spoke for, what belongs together, what is told.
+
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::guard::{Signer, bearer, guarded};
+use crate::support::PATIENCE;
+use crate::support::gateway::lockgate;
+use crate::support::http1::Request;
+use crate::support::probe::Probe;
+use crate::support::process::run;
+
+const PROVIDERS: &str = "
+auth:
+  providers: { users: { jwt: { issuer: 'https://issuer.test', audience: [api], jwks: keys.json } } }
+";
+
+/// A gateway that knows the issuer's tokens, and the issuer.
+#[track_caller]
+fn with_users(more: &str) -> (crate::support::gateway::Gateway, Signer) {
+    let signer = Signer::new("one");
+    (guarded(&[("keys.json", &signer.set())], &format!("{PROVIDERS}{more}")), signer)
+}
+
+#[test]
+fn what_no_level_speaks_of_is_denied_once_any_asks_for_credentials() {
+    let more = "services: { lockgate.test.v1.Echo: { Search: { auth: [users] }, Metadata: { auth: none } } }\n";
+    let (gateway, signer) = with_users(more);
+    gateway.get("/v1/search").expect(401);
+    gateway.get("/v1/metadata").expect(200);
+    let probe = Probe::new();
+    let denied = gateway.call(&bearer("GET /v1/ping", &signer.token("mira", &json!({}))).header(probe.header()));
+    assert_eq!(denied.expect(403).json()["code"], 7);
+    assert_eq!(probe.calls(), 0);
+    let warned =
+        gateway.process.stderr.find(0, PATIENCE, |line| line.contains("nobody may call") && line.contains("Ping"));
+    assert!(warned.is_some(), "{}", gateway.process.output());
+    let metrics = gateway.ask("/metrics");
+    let metrics = metrics.text();
+    assert!(metrics.contains("lockgate_refused_requests_total{reason=\"no_rule\"} 1"), "{metrics}");
+    let file = gateway.folder.as_ref().unwrap().path().join("lockgate.yaml");
+    let explained = run(lockgate().arg("explain").arg("-c").arg(file).args(["GET", "/v1/ping"]));
+    assert!(explained.stdout.contains("auth: nothing is said"), "{}", explained.stdout);
+}
+
+#[test]
+fn an_ipv6_client_is_its_64_for_limits_and_itself_for_rules() {
+    let gateway = guarded(
+        &[],
+        "
+listeners: { http: { address: 127.0.0.1:0, client_ip: { trusted_proxies: [127.0.0.1] } } }
+rate_limits: { per_ip: { key: =client.ip, rate: 1/h }, per_message: { key: =client.ip + request.string_value, rate: 1/h } }
+defaults: { require: \"=client.ip != '2001:db8::bad'\" }
+services: { lockgate.test.v1.Echo: { Ping: { limits: [per_ip] }, Unary: { limits: [per_message] } } }
+",
+    );
+    let ask = |target: &str, from: &str| {
+        gateway.call(&Request::new(target).header(format!("x-forwarded-for: {from}"))).head.status
+    };
+    for target in ["GET /v1/ping", "GET /v1/echo/a"] {
+        assert_eq!(ask(target, "2001:db8::1"), 200);
+        assert_eq!(ask(target, "2001:db8::2"), 429, "another address of the same customer");
+        assert_eq!(ask(target, "2001:db8:0:1::1"), 200);
+        assert_eq!(ask(target, "192.0.2.1"), 200);
+        assert_eq!(ask(target, "192.0.2.2"), 200);
+    }
+    assert_eq!(ask("GET /v1/search", "2001:db8::bad"), 403);
+    assert_eq!(ask("GET /v1/search", "2001:db8::1"), 200);
+}
+
+#[test]
+fn what_a_message_refuses_is_logged_and_counted_like_the_rest() {
+    let gateway = guarded(
+        &[],
+        "services: { lockgate.test.v1.Echo: { Unary: { require: \"=request.string_value != 'secret-word'\" } } }\n",
+    );
+    gateway.call(&Request::new("GET /v1/echo/secret-word").header("x-request-id: by-message")).expect(403);
+    let line = gateway.process.stdout.find(0, PATIENCE, |line| line.contains("by-message")).expect("a line");
+    assert!(line.contains("\"refused\":\"require\""), "{line}");
+    assert!(!line.contains("secret-word"), "{line}");
+    let metrics = gateway.ask("/metrics");
+    let metrics = metrics.text();
+    assert!(metrics.contains("lockgate_refused_requests_total{reason=\"require\"} 1"), "{metrics}");
+}
+
+#[test]
+fn a_value_that_is_refused_is_not_in_the_log() {
+    let gateway = guarded(&[], "");
+    let response = gateway.call(&Request::new("GET /v1/echo/a?int32Value=hunter2").header("x-request-id: by-value"));
+    assert!(response.expect(400).text().contains("hunter2"), "its client is told what was wrong");
+    let line = gateway.process.stdout.find(0, PATIENCE, |line| line.contains("by-value")).expect("a line");
+    assert!(line.contains("int32Value") && !line.contains("hunter2"), "{line}");
+}
+
+#[test]
+fn a_preflight_is_answered_by_the_methods_rule_alone() {
+    let gateway = guarded(
+        &[],
+        "
+defaults: { cors: { origins: ['https://own.test'], credentials: true } }
+services:
+  lockgate.test.v1.Echo:
+    Ping: { cors: { origins: ['*'] } }
+    Search: { cors: { origins: ['https://other.test'] } }
+",
+    );
+    let ask = |path: &str, origin: &str| {
+        let line = format!("OPTIONS {path}");
+        let request = Request::new(&line).header(format!("origin: {origin}"));
+        gateway.call(&request.header("access-control-request-method: GET")).expect(204)
+    };
+    let any = ask("/v1/ping", "https://own.test");
+    assert_eq!(any.head.get("access-control-allow-origin"), Some("*"));
+    assert_eq!(any.head.get("access-control-allow-credentials"), None);
+    let excluded = ask("/v1/search", "https://own.test");
+    assert_eq!(excluded.head.get("access-control-allow-origin"), None);
+    assert_eq!(excluded.head.get("access-control-allow-methods"), None);
+}
+
+#[test]
+fn a_caller_of_no_tier_has_the_smallest() {
+    let gateway = guarded(
+        &[],
+        "
+rate_limits:
+  tiered:
+    key: \"='all'\"
+    tier: =http.headers['x-tier']
+    tiers: { small: { quota: 2/d }, large: { rate: 100/s } }
+defaults: { limits: [tiered] }
+",
+    );
+    let ask = |tier: &str| gateway.call(&Request::new("GET /v1/ping").header(format!("x-tier: {tier}"))).head.status;
+    assert_eq!([(); 3].map(|()| ask("large")), [200; 3]);
+    assert_eq!([(); 3].map(|()| ask("none-of-these")), [200, 200, 429]);
+    assert_eq!(ask("small"), 429, "it is one budget");
+    assert_eq!(ask("large"), 200);
+}
+
+#[test]
+fn no_spelling_of_a_forwarded_name_passes() {
+    let gateway = guarded(
+        &[],
+        "
+listeners: { http: { address: 127.0.0.1:0, underscore_headers: allow } }
+auth: { forward: { x_user: lockgate, x-tenant: lockgate } }
+",
+    );
+    let probe = Probe::new();
+    let request =
+        Request::new("GET /v1/ping").header(probe.header()).header("x-user: forged").header("X_Tenant: forged");
+    gateway.call(&request.header("x_user: forged").header("connection: x-tenant")).expect(200);
+    assert!(probe.metadata_of("x-user").is_empty());
+    assert!(probe.metadata_of("x_tenant").is_empty());
+    assert_eq!(probe.metadata_of("x_user"), ["lockgate"]);
+    assert_eq!(probe.metadata_of("x-tenant"), ["lockgate"]);
+}
+
+#[test]
+fn a_deadline_holds_while_a_credential_is_verified() {
+    // It takes connections, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}/introspect", silent.local_addr().unwrap());
+    let gateway = guarded(
+        &[],
+        &format!(
+            "
+auth: {{ providers: {{ asked: {{ introspection: {{ endpoint: '{endpoint}', client_id: a, client_secret: b }} }} }} }}
+defaults: {{ auth: [asked], timeout: 200ms }}
+"
+        ),
+    );
+    let begun = Instant::now();
+    let late = gateway.call(&bearer("GET /v1/ping", "opaque")).expect(504);
+    assert_eq!(late.json()["code"], 4);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    gateway.call(&bearer("GET /v1/ping", "opaque").header("grpc-timeout: x")).expect(400);
+}
+
+#[test]
+fn credentials_end_here_unless_a_level_passes_them_on() {
+    let signer = Signer::new("one");
+    let gateway = guarded(
+        &[("keys.json", &signer.set())],
+        "
+auth:
+  providers:
+    page: { jwt: { issuer: 'https://issuer.test', audience: [api], jwks: keys.json, cookie: session } }
+    users: { jwt: { issuer: 'https://issuer.test', audience: [api], jwks: keys.json } }
+defaults: { auth: [page] }
+services:
+  lockgate.test.v1.Echo:
+    Search: { forward_token: true }
+    Metadata: { auth: { any: [users], inherit: false } }
+    Unary: { auth: [users] }
+",
+    );
+    let token = signer.token("mira", &json!({}));
+    let probe = Probe::new();
+    let cookie = format!("cookie: a=1; session={token}; b=2");
+    gateway.call(&Request::new("GET /v1/ping").header(probe.header()).header(&cookie)).expect(200);
+    assert_eq!(probe.metadata_of("cookie"), ["a=1; b=2"]);
+    let probe = Probe::new();
+    gateway.call(&Request::new("GET /v1/search").header(probe.header()).header(&cookie)).expect(200);
+    assert!(probe.metadata_of("cookie")[0].contains(&token));
+    gateway.call(&bearer("GET /v1/metadata", &token)).expect(200);
+    gateway.call(&bearer("GET /v1/ping", &token)).expect(401);
+    // Two lists: both must be satisfied.
+    gateway.call(&bearer("GET /v1/echo/a", &token)).expect(401);
+    gateway.call(&Request::new("GET /v1/echo/a").header(&cookie)).expect(401);
+    gateway.call(&bearer("GET /v1/echo/a", &token).header(&cookie)).expect(200);
+}
