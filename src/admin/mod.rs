@@ -17,6 +17,7 @@ use axum::routing::get;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use crate::auth::trouble::Failing;
 use crate::call::endpoint::Endpoint;
 use crate::gateway::{Current, Gateway};
 use crate::telemetry::access::AccessLog;
@@ -131,7 +132,17 @@ struct RefusedReload {
 
 async fn readyz(Extract(state): Extract<State>) -> Response {
     let ready = state.health.ready.load(Ordering::Acquire);
-    let reload = state.health.refused().map(|refused| RefusedReload {
+    let gateway = state.current.load_full();
+    let of_providers = gateway.guard().troubles().map(|(name, Failing { since, why })| {
+        let problems = vec![format!("provider {name:?}: {why}")];
+        Refused { since, problems }
+    });
+    let refused = state.health.refused().into_iter().chain(of_providers).reduce(|mut all, one| {
+        all.since = all.since.min(one.since);
+        all.problems.extend(one.problems);
+        all
+    });
+    let reload = refused.map(|refused| RefusedReload {
         status: "refused",
         since: refused.since.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64(),
         problems: refused.problems,

@@ -35,6 +35,7 @@ use super::location;
 use super::principal::Principal;
 use super::reason::Reason;
 use super::secret::Secret;
+use super::trouble::Trouble;
 use super::watched_file::{LOOK_EVERY, WatchedFile};
 use crate::transcode::well_known::decode_time;
 
@@ -125,6 +126,7 @@ pub struct ApiKeys {
     pepper: Option<hmac::Key>,
     file: WatchedFile,
     table: ArcSwap<Table>,
+    trouble: Trouble,
 }
 
 /// Keys by their hashes, one map for each kind of hash.
@@ -142,7 +144,7 @@ impl ApiKeys {
     pub fn build(config: Config) -> Result<Self, ApiKeyError> {
         let file = WatchedFile::new(config.file.clone(), MAX_FILE_BYTES);
         let pepper = config.pepper.as_ref().map(hmac_key);
-        let keys = Self { config, pepper, file, table: ArcSwap::default() };
+        let keys = Self { config, pepper, file, table: ArcSwap::default(), trouble: Trouble::default() };
         keys.reload()?;
         Ok(keys)
     }
@@ -150,6 +152,12 @@ impl ApiKeys {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.config
+    }
+
+    /// Looks at the file that failed.
+    #[must_use]
+    pub fn trouble(&self) -> &Trouble {
+        &self.trouble
     }
 
     /// How many keys there are, expired ones too.
@@ -187,6 +195,7 @@ impl ApiKeys {
         let bytes = content.map_err(|source| ApiKeyError::File { path: path(), source })?;
         let table = self.parse(&bytes).map_err(|mistakes| ApiKeyError::Mistakes { path: path(), mistakes })?;
         self.table.store(Arc::new(table));
+        self.trouble.clear();
         tracing::info!(provider = &*self.config.name, keys = self.count(), "took a file of API keys");
         Ok(true)
     }
@@ -198,6 +207,7 @@ impl ApiKeys {
             // The file may be on a network, and a large one takes its time to read.
             let keys = Arc::clone(&self);
             if let Ok(Err(error)) = tokio::task::spawn_blocking(move || keys.reload()).await {
+                self.trouble.note(&error);
                 tracing::error!(provider = &*self.config.name, %error, "the old API keys are kept");
             }
         }

@@ -19,6 +19,7 @@ use super::location::{self, TokenLocation};
 use super::principal::Principal;
 use super::reason::Reason;
 use super::token_cache::Token;
+use super::trouble::Trouble;
 
 /// One way to tell who calls.
 #[derive(Clone, Debug)]
@@ -49,6 +50,16 @@ impl Provider {
             Self::Introspection(introspector) => &introspector.config().name,
             Self::ApiKeys(keys) => &keys.config().name,
             Self::ClientCertificates(certificates) => &certificates.config().name,
+        }
+    }
+
+    /// What it fails at; `None` for one that reads and fetches nothing in the background.
+    #[must_use]
+    pub fn trouble(&self) -> Option<&Trouble> {
+        match self {
+            Self::Jwt(issuer) => Some(issuer.trouble()),
+            Self::ApiKeys(keys) => Some(keys.trouble()),
+            Self::Introspection(_) | Self::ClientCertificates(_) => None,
         }
     }
 

@@ -13,6 +13,7 @@ use super::location::TokenLocation;
 use super::principal::Principal;
 use super::reason::Reason;
 use super::token_cache::{Basis, DEFAULT_CAPACITY, Token, TokenCache, Verdict};
+use super::trouble::Trouble;
 
 /// How far an issuer's clock may be from ours, unless the configuration says otherwise.
 pub const DEFAULT_LEEWAY: Duration = Duration::from_secs(30);
@@ -147,7 +148,7 @@ impl Issuer {
         self.keys.ask().await;
         match self.judge(&jwt, token) {
             // With what is known no newer key can be ruled out.
-            Err(Reason::UnknownKey) if self.keys.is_failing() => Err(Reason::Unavailable),
+            Err(Reason::UnknownKey) if self.keys.trouble().current().is_some() => Err(Reason::Unavailable),
             second => second,
         }
     }
@@ -181,10 +182,10 @@ impl Issuer {
         self.keys.last_success()
     }
 
-    /// Looks for keys that failed, since the start.
+    /// Looks for keys that failed.
     #[must_use]
-    pub fn failures(&self) -> u64 {
-        self.keys.failures()
+    pub fn trouble(&self) -> &Trouble {
+        self.keys.trouble()
     }
 
     /// Tokens that are remembered.

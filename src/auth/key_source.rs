@@ -6,7 +6,6 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,6 +15,7 @@ use tokio::sync::{Notify, watch};
 
 use super::fetch::{Client, FetchError, Url, UrlError};
 use super::key_set::{KeySet, KeySetError, MAX_SET_BYTES};
+use super::trouble::Trouble;
 use super::watched_file::{LOOK_EVERY, WatchedFile};
 
 /// The largest discovery document that is read.
@@ -130,8 +130,7 @@ pub(super) struct LiveKeys {
     /// The ticket up to which fetches have ended.
     served: watch::Sender<u64>,
     last_success: Mutex<Option<SystemTime>>,
-    failures: AtomicU64,
-    failing: AtomicBool,
+    trouble: Trouble,
 }
 
 impl LiveKeys {
@@ -163,8 +162,7 @@ impl LiveKeys {
             wake: Notify::new(),
             served: watch::Sender::new(0),
             last_success: Mutex::default(),
-            failures: AtomicU64::new(0),
-            failing: AtomicBool::new(false),
+            trouble: Trouble::default(),
         };
         if let Origin::File(file) = &keys.origin {
             keys.take_file(file.path().to_owned(), file.changed())?;
@@ -189,13 +187,9 @@ impl LiveKeys {
         self.current.load()
     }
 
-    /// Whether the last look for keys has failed.
-    pub(super) fn is_failing(&self) -> bool {
-        self.failing.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
+    /// What the last look for keys has failed at.
+    pub(super) fn trouble(&self) -> &Trouble {
+        &self.trouble
     }
 
     pub(super) fn last_success(&self) -> Option<SystemTime> {
@@ -319,13 +313,12 @@ impl LiveKeys {
             self.current.store(Some(Arc::new(Generation { number, keys, body: body.to_vec() })));
         }
         *lock(&self.last_success) = Some(SystemTime::now());
-        self.failing.store(false, Ordering::Relaxed);
+        self.trouble.clear();
         Ok(())
     }
 
     fn note_failure(&self, error: &KeySourceError) {
-        self.failures.fetch_add(1, Ordering::Relaxed);
-        self.failing.store(true, Ordering::Relaxed);
+        self.trouble.note(error);
         let kept = self.current.load().is_some();
         tracing::warn!(provider = &*self.provider, %error, kept, "no newer keys of the issuer");
     }

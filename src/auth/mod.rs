@@ -18,6 +18,7 @@ pub mod secret;
 #[cfg(test)]
 mod testing;
 pub mod token_cache;
+pub mod trouble;
 mod unique;
 mod watched_file;
 

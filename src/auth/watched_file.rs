@@ -17,31 +17,43 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_millis(500);
 pub(super) struct WatchedFile {
     path: PathBuf,
     max_bytes: usize,
-    /// A digest, or the kind of error: a file may hold secrets, or be large.
-    seen: Mutex<Option<Result<Vec<u8>, io::ErrorKind>>>,
+    looks: Mutex<Looks>,
+}
+
+/// A digest of the content, or the kind of error: a file may hold secrets, or be large.
+type Look = Result<Vec<u8>, io::ErrorKind>;
+
+#[derive(Debug, Default)]
+struct Looks {
+    /// What was told last.
+    told: Option<Look>,
+    last: Option<Look>,
 }
 
 impl WatchedFile {
     pub(super) fn new(path: PathBuf, max_bytes: usize) -> Self {
-        Self { path, max_bytes, seen: Mutex::new(None) }
+        Self { path, max_bytes, looks: Mutex::default() }
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The content; `None` if it is, or fails, as it was the last time.
+    /// The content; `None` if it is, or fails, as it was told last. What is new must be so at two looks in a row, since a
+    /// file may be looked at while it is written; the first content of all is told at once.
     pub(super) fn changed(&self) -> Option<io::Result<Vec<u8>>> {
         let content = self.read();
-        let seen = match &content {
+        let look = match &content {
             Ok(bytes) => Ok(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes).as_ref().to_vec()),
             Err(error) => Err(error.kind()),
         };
-        let mut last = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref() == Some(&seen) {
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let settled = looks.told.is_none() || looks.last.as_ref() == Some(&look);
+        looks.last = Some(look.clone());
+        if !settled || looks.told.as_ref() == Some(&look) {
             return None;
         }
-        *last = Some(seen);
+        looks.told = Some(look);
         Some(content)
     }
 

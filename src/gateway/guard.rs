@@ -13,6 +13,7 @@ use super::config::Config;
 use super::policy::{self, LimitRule, Sum, Text, Written};
 use crate::auth::authenticate::Provider;
 use crate::auth::location::TokenLocation;
+use crate::auth::trouble::Failing;
 use crate::expression::typing::Type;
 use crate::expression::{Environment, Expression};
 use crate::limit::rule::{Quota, Rate};
@@ -35,9 +36,17 @@ impl Guard {
         metrics.limit_store_connected.set(i64::from(connected));
         for provider in &self.providers {
             if let Provider::Jwt(issuer) = provider {
-                metrics.issuer(provider.name(), issuer.last_success(), issuer.failures());
+                metrics.issuer_keys(provider.name(), issuer.last_success());
+            }
+            if let Some(trouble) = provider.trouble() {
+                metrics.provider_failures(provider.name(), trouble.failures());
             }
         }
+    }
+
+    /// What providers fail at now, with their names.
+    pub fn troubles(&self) -> impl Iterator<Item = (&str, Failing)> {
+        self.providers.iter().filter_map(|provider| Some((provider.name(), provider.trouble()?.current()?)))
     }
 }
 

@@ -104,7 +104,7 @@ pub struct Metrics {
     /// Whether the store of shared limits can be asked; set when metrics are read.
     pub limit_store_connected: Gauge,
     issuer_keys: Family<ProviderLabels, Gauge<f64, AtomicU64>>,
-    issuer_failures: Family<ProviderLabels, Gauge>,
+    provider_failures: Family<ProviderLabels, Gauge>,
 }
 
 /// The handles of one method.
@@ -176,7 +176,7 @@ impl Metrics {
             access_log_dropped: Counter::default(),
             limit_store_connected: Gauge::default(),
             issuer_keys: Family::default(),
-            issuer_failures: Family::default(),
+            provider_failures: Family::default(),
         };
         metrics.register();
         metrics
@@ -210,8 +210,8 @@ impl Metrics {
         registry.register("limit_store_connected", help, self.limit_store_connected.clone());
         let help = "When an issuer's keys were read last, in seconds since 1970; 0 for never";
         registry.register("issuer_keys_read_seconds", help, self.issuer_keys.clone());
-        let help = "Looks for an issuer's keys that failed since the start";
-        registry.register("issuer_failures", help, self.issuer_failures.clone());
+        let help = "Looks of a provider for its keys, in files or at issuers, that failed since the start";
+        registry.register("provider_failures", help, self.provider_failures.clone());
         let help = "Requests that were not let through, by the reason that the client is not told";
         registry.register("refused_requests", help, self.refusals.clone());
         let help = "Requests that a limit was asked for, by what it said; shadowed ones it would have refused";
@@ -251,12 +251,17 @@ impl Metrics {
         }
     }
 
-    /// Notes how an issuer's keys stand.
-    pub fn issuer(&self, provider: &str, last_success: Option<SystemTime>, failures: u64) {
+    /// Notes when an issuer's keys were read last.
+    pub fn issuer_keys(&self, provider: &str, last_success: Option<SystemTime>) {
         let labels = ProviderLabels { provider: provider.to_owned() };
         let since = last_success.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
         self.issuer_keys.get_or_create(&labels).set(since.as_secs_f64());
-        self.issuer_failures.get_or_create(&labels).set(i64::try_from(failures).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how often a provider failed.
+    pub fn provider_failures(&self, provider: &str, failures: u64) {
+        let labels = ProviderLabels { provider: provider.to_owned() };
+        self.provider_failures.get_or_create(&labels).set(i64::try_from(failures).unwrap_or(i64::MAX));
     }
 
     /// Counts a request that was not let through, for this reason.

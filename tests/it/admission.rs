@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::guard::{Signer, bearer, guarded};
 use crate::support::PATIENCE;
-use crate::support::gateway::lockgate;
+use crate::support::gateway::{Gateway, lockgate};
 use crate::support::http1::Request;
 use crate::support::probe::Probe;
 use crate::support::process::run;
@@ -19,7 +19,7 @@ auth:
 
 /// A gateway that knows the issuer's tokens, and the issuer.
 #[track_caller]
-fn with_users(more: &str) -> (crate::support::gateway::Gateway, Signer) {
+fn with_users(more: &str) -> (Gateway, Signer) {
     let signer = Signer::new("one");
     (guarded(&[("keys.json", &signer.set())], &format!("{PROVIDERS}{more}")), signer)
 }
@@ -211,4 +211,34 @@ services:
     gateway.call(&bearer("GET /v1/echo/a", &token)).expect(401);
     gateway.call(&Request::new("GET /v1/echo/a").header(&cookie)).expect(401);
     gateway.call(&bearer("GET /v1/echo/a", &token).header(&cookie)).expect(200);
+}
+
+#[test]
+fn a_broken_file_of_keys_is_told_and_the_old_keys_stay() {
+    let made = run(lockgate().args(["keys", "new", "--id", "acme-1"]));
+    let key = made.stdout.split_whitespace().find(|word| word.starts_with("lk_")).expect("a key is printed").to_owned();
+    let hash = made.stdout.split_whitespace().find(|word| word.contains("sha256:")).expect("its hash is printed");
+    let hash = hash.trim_matches(|c: char| "\"',}]".contains(c));
+    let good = format!("keys: [{{ id: acme-1, hash: \"{hash}\" }}]\n");
+    let gateway = guarded(
+        &[("keys.yaml", &good)],
+        "
+auth: { providers: { machines: { api_key: { keys: keys.yaml } } } }
+defaults: { auth: [machines] }
+",
+    );
+    let ask =
+        |gateway: &Gateway| gateway.call(&Request::new("GET /v1/ping").header(format!("x-api-key: {key}"))).head.status;
+    assert_eq!(ask(&gateway), 200);
+    let folder = gateway.folder.as_ref().unwrap();
+    folder.write("keys.yaml", "keys: [{ id: acme-1, hash: nothing }]\n");
+    gateway.within(PATIENCE, "the broken file is told", |gateway| {
+        gateway.ask("/readyz").text().contains("provider \\\"machines\\\"")
+    });
+    gateway.ask("/readyz").expect(200);
+    assert!(gateway.metric("lockgate_provider_failures", &["machines"]) > 0.0);
+    assert_eq!(ask(&gateway), 200);
+    folder.write("keys.yaml", "keys: []\n");
+    gateway.within(PATIENCE, "the key is withdrawn", |gateway| ask(gateway) == 401);
+    assert!(!gateway.ask("/readyz").text().contains("machines"));
 }

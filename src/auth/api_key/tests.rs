@@ -135,10 +135,12 @@ fn a_broken_file_leaves_the_old_keys() {
     let keys = ApiKeys::build(file.config()).unwrap();
     assert!(!keys.reload().unwrap());
     fs::write(&file.0, "keys: [").unwrap();
+    assert!(!keys.reload().unwrap(), "it may still be written");
     assert!(keys.reload().is_err());
     assert!(!keys.reload().unwrap(), "it is told once");
     assert!(ask(&keys, "a").is_ok());
     fs::write(&file.0, text("b")).unwrap();
+    assert!(!keys.reload().unwrap());
     assert!(keys.reload().unwrap());
     assert_eq!(ask(&keys, "a").unwrap_err(), Reason::UnknownApiKey);
     assert!(ask(&keys, "b").is_ok());

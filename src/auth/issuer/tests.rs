@@ -124,7 +124,7 @@ async fn the_last_good_keys_serve_while_the_issuer_is_down() {
     running.server.goes_down();
     // The first ask is spent on the start; what follows is the retry of the failures.
     running.issuer.keys.wake();
-    until("a fetch fails", || running.issuer.failures() > 2).await;
+    until("a fetch fails", || running.issuer.trouble().failures() > 2).await;
     let mut other = claims();
     other["iss"] = running.server.url.as_str().into();
     other["sub"] = "bob".into();
@@ -132,7 +132,7 @@ async fn the_last_good_keys_serve_while_the_issuer_is_down() {
     // Whether it is a new key nobody knows now.
     assert_eq!(running.verify(&running.token(&ED)).await.unwrap_err(), Reason::Unavailable);
     publish(&running.server, &[&ED]);
-    until("it is up again", || !running.issuer.keys.is_failing()).await;
+    until("it is up again", || running.issuer.trouble().current().is_none()).await;
     assert!(running.verify(&running.token(&ED)).await.is_ok());
 }
 
@@ -143,7 +143,7 @@ async fn refused(prepare: impl FnOnce(&Server)) -> Running {
     prepare(&server);
     let running =
         Running::with(server, Pace::quick(), |url| Config::new("c", url, vec![AUDIENCE.into()], KeySource::Discover));
-    until("two looks failed", || running.issuer.failures() > 1).await;
+    until("two looks failed", || running.issuer.trouble().failures() > 1).await;
     assert!(!running.issuer.is_ready() && running.issuer.last_success().is_none());
     running
 }
@@ -219,12 +219,12 @@ async fn keys_in_a_file_follow_the_file() {
     let (old, new) = (Token::new(&old).unwrap(), Token::new(&new).unwrap());
     issuer.verify(&old).await.unwrap();
     std::fs::write(&path, "{").unwrap();
-    until("the broken file is seen", || issuer.failures() > 0).await;
+    until("the broken file is seen", || issuer.trouble().failures() > 0).await;
     assert!(issuer.cached(&old).is_some(), "the old keys are kept");
     std::fs::write(&path, jwks([&*ED])).unwrap();
     until("the new keys are there", || issuer.cached(&old).is_none()).await;
     assert!(issuer.verify(&new).await.is_ok());
-    assert_eq!(issuer.failures(), 1, "a file that stays broken is told once");
+    assert_eq!(issuer.trouble().failures(), 1, "a file that stays broken is told once");
     run.abort();
     std::fs::remove_file(&path).unwrap();
 }
