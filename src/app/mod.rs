@@ -57,7 +57,7 @@ fn lines(problems: &[Problem]) -> String {
 }
 
 /// How long the end of a process waits for workers that were told to end, and for the log.
-const LAST_WAIT: Duration = Duration::from_millis(400);
+pub(crate) const LAST_WAIT: Duration = Duration::from_millis(400);
 
 /// How a configuration is read anew when its files change.
 pub type Reread = Box<dyn Fn() -> Result<Config, Vec<Problem>> + Send>;
@@ -130,24 +130,17 @@ pub async fn run_on(
     });
 
     health.set_ready(true);
-    tell(&format!("{introduction}{}\n", doors.described))?;
+    // Whoever serves is not stopped by a full disk or a reader that is gone.
+    let _ = tell(&format!("{introduction}{}\n", doors.described));
     signals.next().await;
 
     health.set_ready(false);
-    let mut ended = join(threads)?;
-    let drained = tokio::select! {
-        drained = drain_all(&drainer, &runtime, &mut ended) => drained,
-        () = signals.next() => Err(Elapsed),
-    };
-    if let Err(Elapsed) = drained {
-        drainer.advance(Phase::Cut);
-        // Neither a worker that can't end nor a log that can't be written may keep the process.
-        let _ = tokio::time::timeout(LAST_WAIT, ended).await;
-    }
+    end_workers(threads, &drainer, &runtime, &mut signals).await?;
     // Fails only if the thread has ended by itself.
     let _ = events.send(reload::Event::Stop);
     drop(admin);
-    stop_log(environment.access_log).await
+    environment.access_log.stop(LAST_WAIT);
+    Ok(())
 }
 
 /// A task that ends when nobody holds it any more.
@@ -157,13 +150,6 @@ impl Drop for Aborting {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// Gives the access log a moment to write what waits.
-async fn stop_log(log: Arc<AccessLog>) -> Result<(), AppError> {
-    let stopped = on_thread("log-stop", move || log.stop())?;
-    let _ = tokio::time::timeout(LAST_WAIT, stopped).await;
-    Ok(())
 }
 
 /// Runs what blocks on a thread that nobody has to wait for; the receiver is told of its end.
@@ -259,6 +245,26 @@ fn tell(text: &str) -> io::Result<()> {
 
 /// The time of the drain was over, or cut short, before every request was served.
 struct Elapsed;
+
+/// Has workers end: with their requests, or without them once their time is over or a second signal comes.
+async fn end_workers(
+    threads: Vec<thread::JoinHandle<()>>,
+    drainer: &Drainer,
+    runtime: &crate::config::Runtime,
+    signals: &mut Signals,
+) -> io::Result<()> {
+    let mut ended = join(threads)?;
+    let drained = tokio::select! {
+        drained = drain_all(drainer, runtime, &mut ended) => drained,
+        () = signals.next() => Err(Elapsed),
+    };
+    if let Err(Elapsed) = drained {
+        drainer.advance(Phase::Cut);
+        // Neither a worker that can't end nor a log that can't be written may keep the process.
+        let _ = tokio::time::timeout(LAST_WAIT, ended).await;
+    }
+    Ok(())
+}
 
 /// Goes from serving to the end: a grace for load balancers to notice, then the drain.
 async fn drain_all(

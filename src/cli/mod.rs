@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::app::LAST_WAIT;
 use crate::config::Surroundings;
 use crate::telemetry::access;
 use crate::telemetry::log::{self, Verbosity};
@@ -114,7 +115,11 @@ fn variable(name: &str) -> Option<String> {
 #[must_use]
 pub fn run() -> ExitCode {
     match Cli::try_parse() {
-        Ok(cli) => conclude(cli.run()),
+        Ok(cli) => {
+            let result = cli.run();
+            log::stop(LAST_WAIT);
+            conclude(result)
+        }
         Err(error) => refuse(&error),
     }
 }

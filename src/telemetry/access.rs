@@ -1,25 +1,15 @@
-//! The access log: one line a request on standard output, written by a thread of its own.
-//!
-//! A worker formats its line into a buffer that it alone fills; the writer takes whole buffers. A reader of the log
-//! that is slow, or gone, costs no request anything: what does not fit is dropped and counted.
+//! The access log: one line a request on standard output. A worker formats its lines into a buffer that it alone fills.
 
 use std::cell::RefCell;
 use std::io::Write;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::thread::{self, JoinHandle, Thread};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::StatusCode;
 
+use super::lines::{Lines, Output};
 use crate::calendar;
 use crate::status::Code;
-
-/// How much one worker may have waiting for the writer, in bytes.
-const MAX_WAITING_BYTES: usize = 1 << 20;
-
-/// How long the writer lets lines gather before it writes them.
-const GATHER: Duration = Duration::from_millis(20);
 
 /// The form of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,106 +67,40 @@ pub struct Caller<'a> {
 #[derive(Debug)]
 pub struct AccessLog {
     format: Format,
-    shards: Box<[Mutex<Vec<u8>>]>,
-    waiting: AtomicBool,
-    stopped: AtomicBool,
-    dropped: AtomicU64,
-    writer: Mutex<Option<JoinHandle<()>>>,
-    /// The writer's thread, to be woken without a lock.
-    thread: OnceLock<Thread>,
+    /// Without a format there are none.
+    lines: Option<Arc<Lines>>,
 }
 
 impl AccessLog {
     /// Starts the writer for this number of workers.
     #[must_use]
     pub fn start(format: Format, workers: usize) -> Arc<Self> {
-        let log = Arc::new(Self {
-            format,
-            shards: (0..workers.max(1)).map(|_| Mutex::default()).collect(),
-            waiting: AtomicBool::new(false),
-            stopped: AtomicBool::new(false),
-            dropped: AtomicU64::new(0),
-            writer: Mutex::new(None),
-            thread: OnceLock::new(),
-        });
-        if format != Format::Off {
-            let writing = log.clone();
-            let spawned = thread::Builder::new().name("access-log".into()).spawn(move || writing.write_on());
-            if let Ok(handle) = spawned {
-                log.thread.get_or_init(|| handle.thread().clone());
-                *lock(&log.writer) = Some(handle);
-            }
-        }
-        log
+        let lines = (format != Format::Off).then(|| Lines::start("access-log", Output::Stdout, workers));
+        Arc::new(Self { format, lines })
     }
 
     /// Lines that were dropped since the start.
     #[must_use]
     pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.lines.as_deref().map_or(0, Lines::dropped)
     }
 
     /// Adds the line of one request that this worker served.
     pub fn write(&self, worker: usize, record: &Record<'_>) {
-        if self.format == Format::Off {
-            return;
-        }
-        let Some(shard) = self.shards.get(worker).or_else(|| self.shards.first()) else { return };
-        let mut lines = lock(shard);
-        if lines.len() >= MAX_WAITING_BYTES {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
-            return;
-        }
-        match self.format {
-            Format::Json => record.print_json(&mut lines),
-            Format::Text => record.print_text(&mut lines),
+        let Some(lines) = &self.lines else { return };
+        lines.add(worker, |out| match self.format {
+            Format::Json => record.print_json(out),
+            Format::Text => record.print_text(out),
             Format::Off => {}
-        }
-        drop(lines);
-        if !self.waiting.swap(true, Ordering::AcqRel)
-            && let Some(thread) = self.thread.get()
-        {
-            thread.unpark();
-        }
+        });
     }
 
-    /// Writes what waits, and stops.
-    pub fn stop(&self) {
-        self.stopped.store(true, Ordering::Release);
-        if let Some(handle) = lock(&self.writer).take() {
-            handle.thread().unpark();
-            // The writer does not panic; were it to, there would be nothing left to write.
-            let _ = handle.join();
+    /// Writes what waits, and stops; gives up after this time.
+    pub fn stop(&self, at_most: Duration) {
+        if let Some(lines) = &self.lines {
+            lines.stop(at_most);
         }
     }
-
-    /// The writer's thread.
-    fn write_on(&self) {
-        let mut lines = Vec::new();
-        loop {
-            let stopped = self.stopped.load(Ordering::Acquire);
-            if self.waiting.swap(false, Ordering::AcqRel) || stopped {
-                for shard in &self.shards {
-                    std::mem::swap(&mut *lock(shard), &mut lines);
-                    // A log that can't be written must not cost requests.
-                    let mut output = std::io::stdout().lock();
-                    let _ = output.write_all(&lines).and_then(|()| output.flush());
-                    lines.clear();
-                }
-                if stopped {
-                    return;
-                }
-                // Not to be woken: a wake-up for each line would cost requests more than the line.
-                thread::sleep(GATHER);
-            } else {
-                thread::park();
-            }
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Record<'_> {
@@ -241,10 +165,11 @@ impl Record<'_> {
         let _ = write!(out, " in={} out={} id=", self.request_bytes, self.response_bytes);
         print_escaped(self.request_id, out);
         if let Some(caller) = self.caller {
-            out.extend_from_slice(b" by=");
+            out.extend_from_slice(b" by=\"");
             print_escaped(caller.provider, out);
             out.push(b':');
             print_escaped(caller.subject, out);
+            out.push(b'"');
         }
         if let Some(refused) = self.refused {
             out.extend_from_slice(b" refused=");
@@ -277,7 +202,8 @@ fn print_hex(number: u128, out: &mut Vec<u8>) {
     }
 }
 
-/// The inside of a JSON string: what could end it, or the line, is escaped.
+/// The inside of a JSON string: what could end it, or the line, or show it in another order, is escaped; so is all that is
+/// not ASCII.
 fn print_escaped(text: &str, out: &mut Vec<u8>) {
     let plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     if text.as_bytes().iter().all(plain) {
@@ -290,10 +216,12 @@ fn print_escaped(text: &str, out: &mut Vec<u8>) {
                 out.push(b'\\');
                 out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
             }
-            '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(character));
+            ' '..='~' => out.push(u8::try_from(character).unwrap_or(b'?')),
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(out, "\\u{unit:04x}");
+                }
             }
-            _ => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
 }

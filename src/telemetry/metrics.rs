@@ -101,6 +101,7 @@ pub struct Metrics {
     /// Calls that were sent again because the upstream had not begun them.
     pub resent_calls: Counter,
     access_log_dropped: Counter,
+    log_dropped: Counter,
     /// Whether the store of shared limits can be asked; set when metrics are read.
     pub limit_store_connected: Gauge,
     issuer_keys: Family<ProviderLabels, Gauge<f64, AtomicU64>>,
@@ -174,6 +175,7 @@ impl Metrics {
             ignored_status_overrides: Counter::default(),
             resent_calls: Counter::default(),
             access_log_dropped: Counter::default(),
+            log_dropped: Counter::default(),
             limit_store_connected: Gauge::default(),
             issuer_keys: Family::default(),
             provider_failures: Family::default(),
@@ -206,6 +208,8 @@ impl Metrics {
         registry.register("resent_calls", help, self.resent_calls.clone());
         let help = "Access-log lines dropped because the log could not be written fast enough";
         registry.register("access_log_dropped", help, self.access_log_dropped.clone());
+        let help = "Lines of the log dropped because it could not be written fast enough";
+        registry.register("log_dropped", help, self.log_dropped.clone());
         let help = "Whether the store of shared limits can be asked";
         registry.register("limit_store_connected", help, self.limit_store_connected.clone());
         let help = "When an issuer's keys were read last, in seconds since 1970; 0 for never";
@@ -323,6 +327,7 @@ impl Metrics {
     /// Only if a metric can't be formatted.
     pub fn print(&self, access_log_dropped: u64) -> Result<String, std::fmt::Error> {
         self.access_log_dropped.inc_by(access_log_dropped.saturating_sub(self.access_log_dropped.get()));
+        self.log_dropped.inc_by(super::log::dropped().saturating_sub(self.log_dropped.get()));
         let mut out = String::new();
         text::encode(&mut out, &self.registry)?;
         Ok(out)

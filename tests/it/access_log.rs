@@ -1,9 +1,16 @@
-//! The access log: one line a request, and nothing in it that a client could forge.
+//! The access log: one line a request, and nothing in it that a client could forge; and logs that nobody takes.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::gateway::{Gateway, configuration};
+use crate::support::folder::Folder;
+use crate::support::gateway::{Gateway, configuration, descriptors, lockgate};
 use crate::support::http1::Request;
+use crate::support::process::Signal;
 use crate::support::{PATIENCE, echo};
 
 /// The line of the request with this id, when it comes.
@@ -85,7 +92,7 @@ fn it_can_be_turned_off() {
     for _ in 0..3 {
         gateway.get("/v1/ping").expect(200);
     }
-    gateway.process.signal(crate::support::process::Signal::Terminate);
+    gateway.process.signal(Signal::Terminate);
     gateway.process.wait(PATIENCE);
     gateway.process.stdout.closed();
     assert_eq!(gateway.process.stdout.all().len(), 1, "{}", gateway.process.output());
@@ -99,10 +106,54 @@ fn no_line_is_lost_at_the_end() {
         let id = format!("x-request-id: end-{number}.");
         connection.call(&Request::new("GET /v1/ping").header(id)).expect(200);
     }
-    gateway.process.signal(crate::support::process::Signal::Terminate);
+    gateway.process.signal(Signal::Terminate);
     gateway.process.wait(PATIENCE);
     gateway.process.stdout.closed();
     let all = gateway.process.stdout.all();
     let lines = all.iter().filter(|line| line.contains("end-")).count();
     assert_eq!(lines, 200);
+}
+
+/// The gateway with its standard error going elsewhere.
+fn with_log_to(target: &str) -> Gateway {
+    let mut command = Command::new("sh");
+    command.args(["-c", "target=$1; shift; exec \"$@\" 2>\"$target\"", "sh", target]);
+    command.arg(lockgate().get_program()).args(["serve", "--log-level", "debug", "--workers", "1", "--listen"]);
+    command.args(["127.0.0.1:0", "--admin", "127.0.0.1:0", "--upstream", &echo::address().to_string()]);
+    Gateway::start(command.arg("--descriptors").arg(descriptors()))
+}
+
+#[track_caller]
+fn serves_and_ends(gateway: &Gateway) {
+    for _ in 0..3 {
+        gateway.get("/v1/ping").expect(200);
+    }
+    gateway.ask("/readyz").expect(200);
+    gateway.process.signal(Signal::Terminate);
+    let status = gateway.process.wait(PATIENCE);
+    assert_eq!(status.code(), Some(0), "{status}");
+}
+
+#[test]
+fn a_log_on_a_full_disk_costs_nothing() {
+    serves_and_ends(&with_log_to("/dev/full"));
+}
+
+#[test]
+fn a_log_that_nobody_reads_costs_nothing() {
+    /// Of Linux: a write that would wait fails instead.
+    const O_NONBLOCK: i32 = 0o4000;
+    let folder = Folder::new();
+    let path = folder.path().join("log");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let mut pipe = OpenOptions::new().read(true).write(true).custom_flags(O_NONBLOCK).open(&path).unwrap();
+    // Full before the gateway begins: its first line waits for a reader that never comes.
+    let full = loop {
+        match pipe.write_all(b"\n") {
+            Ok(_) => {}
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(full.kind(), ErrorKind::WouldBlock);
+    serves_and_ends(&with_log_to(path.to_str().unwrap()));
 }

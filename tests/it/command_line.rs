@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::support::folder::Folder;
 use crate::support::gateway::{Gateway, configuration, descriptors, lockgate, repository};
 use crate::support::process::{Finished, run};
-use crate::support::{echo, listen};
+use crate::support::{PATIENCE, echo, listen};
 
 /// Runs a command with a configuration file.
 fn with(command: &str, text: &str, arguments: &[&str]) -> Finished {
@@ -256,8 +256,8 @@ fn flags_name_their_upstreams_and_take_folders() {
     command.args(["--upstream", &upstream, "--descriptors"]).arg(folder.join("sets"));
     let gateway = Gateway::start(&mut command);
     gateway.get("/v1/ping").expect(200);
-    let loud = gateway.process.stderr.all().join("\n");
-    assert!(loud.to_lowercase().contains("authenticat"), "it does not say that nothing is authenticated: {loud}");
+    let loud = gateway.process.stderr.find(0, PATIENCE, |line| line.to_lowercase().contains("authenticat"));
+    assert!(loud.is_some(), "it does not say that nothing is authenticated\n{}", gateway.process.output());
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn a_line_names_the_caller_and_why_it_was_refused() {
     assert_eq!([&value["provider"], &value["subject"], &value["refused"]], ["users", "mira\n", "require"]);
     out.clear();
     Record { caller, refused: Some("require"), ..record("/", None) }.print_text(&mut out);
-    assert!(String::from_utf8(out).unwrap().ends_with(" by=users:mira\\u000a refused=require\n"));
+    assert!(String::from_utf8(out).unwrap().ends_with(" by=\"users:mira\\u000a\" refused=require\n"));
 }
 
 #[test]
