@@ -117,6 +117,12 @@ impl Code {
     }
 }
 
+/// The longest name of a field that is told to the client.
+const MAX_FIELD_CHARACTERS: usize = 256;
+
+/// The longest one in the log: what is longer may be a token where a name belongs.
+const MAX_LOGGED_FIELD_BYTES: usize = 64;
+
 /// Whose fault a failure is: it decides how loud the log is and which metric counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Blame {
@@ -161,8 +167,8 @@ struct Inner {
     /// Headers that belong to the answer, such as `allow`, and the upstream's metadata.
     headers: HeaderMap,
     cause: Option<Box<dyn Error + Send + Sync>>,
-    /// What of the request is at fault; the message may quote what it held.
-    field: Option<String>,
+    /// What the log says instead of the message, which may quote what a client sent.
+    logged: Option<Cow<'static, str>>,
     /// Why the caller was not let through, in a word.
     refusal: Option<&'static str>,
 }
@@ -179,21 +185,21 @@ impl Status {
             http: None,
             headers: HeaderMap::new(),
             cause: None,
-            field: None,
+            logged: None,
             refusal: None,
         }))
     }
 
     /// INVALID_ARGUMENT with a `BadRequest` detail that names the field: a JSON path, a parameter or a template variable.
     pub fn invalid_argument(field: impl Into<String>, description: impl Into<String>) -> Self {
-        let (field, description) = (field.into(), description.into());
+        let (field, description) = (clip(field.into()), description.into());
         let message = if field.is_empty() { description.clone() } else { format!("{field}: {description}") };
         let violation = FieldViolation { field: field.clone(), description, ..FieldViolation::default() };
         let detail = BadRequest { field_violations: vec![violation] };
-        let mut status = Self::new(Code::InvalidArgument, Blame::Client, message)
-            .with_detail(Detail::of("google.rpc.BadRequest", &detail));
-        status.0.field = Some(field);
-        status
+        let logged = if field.len() > MAX_LOGGED_FIELD_BYTES { "a field with a long name".into() } else { field };
+        Self::new(Code::InvalidArgument, Blame::Client, message)
+            .with_detail(Detail::of("google.rpc.BadRequest", &detail))
+            .logged_as(logged)
     }
 
     /// INTERNAL, HTTP 502: the upstream sent what can't be understood. `cause` is for the log alone.
@@ -242,6 +248,13 @@ impl Status {
     #[must_use]
     pub fn with_cause(mut self, cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.0.cause = Some(cause.into());
+        self
+    }
+
+    /// The same with this in the log instead of the message, which quotes what a client sent.
+    #[must_use]
+    pub fn logged_as(mut self, what: impl Into<Cow<'static, str>>) -> Self {
+        self.0.logged = Some(what.into());
         self
     }
 
@@ -316,7 +329,7 @@ impl fmt::Display for Status {
     /// For the log: of a field that a client filled, its name alone. What it held may be a secret.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.0.code.name())?;
-        match self.0.field.as_deref().unwrap_or(&self.0.message) {
+        match self.0.logged.as_deref().unwrap_or(&self.0.message) {
             "" => {}
             told => write!(formatter, ": {told}")?,
         }
@@ -328,3 +341,12 @@ impl fmt::Display for Status {
 }
 
 impl Error for Status {}
+
+/// A name that a client may have made up, cut short.
+fn clip(mut name: String) -> String {
+    if let Some((at, _)) = name.char_indices().nth(MAX_FIELD_CHARACTERS) {
+        name.truncate(at);
+        name.push('…');
+    }
+    name
+}

@@ -23,7 +23,7 @@ use super::unique;
 pub const MAX_TOKEN_BYTES: usize = 16 << 10;
 
 /// Keys that one token is tried against, at most: what one request may cost.
-pub const MAX_KEYS_TRIED: usize = 8;
+pub const MAX_KEYS_TRIED: usize = 16;
 
 /// The widest leeway: beyond it a clock is wrong, and tokens would live on for long after their end.
 pub const MAX_LEEWAY: Duration = Duration::from_secs(300);

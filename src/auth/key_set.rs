@@ -284,8 +284,34 @@ fn ed25519(jwk: &Jwk) -> Result<Verifiers, &'static str> {
     if x.len() != 32 {
         return Err("coordinates of another length than the curve's");
     }
+    if is_of_small_order(&x) {
+        return Err("a point of small order, by which anybody can sign");
+    }
     let verifier = ParsedPublicKey::new(&signature::ED25519, x).map_err(|_| "not a point of its curve")?;
     Ok(vec![(Algorithm::EdDsa, verifier)])
+}
+
+/// Whether it is one of the eight points of Ed25519 whose order divides eight, in any of their spellings (RFC 8032 has
+/// the sign of the other coordinate in the highest bit): for such a key signatures are found by trying.
+fn is_of_small_order(point: &[u8]) -> bool {
+    const ORDER_8: [[u8; 32]; 2] = [
+        [
+            0x26, 0xe8, 0x95, 0x8f, 0xc2, 0xb2, 0x27, 0xb0, 0x45, 0xc3, 0xf4, 0x89, 0xf2, 0xef, 0x98, 0xf0, 0xd5, 0xdf,
+            0xac, 0x05, 0xd3, 0xc6, 0x33, 0x39, 0xb1, 0x38, 0x02, 0x88, 0x6d, 0x53, 0xfc, 0x05,
+        ],
+        [
+            0xc7, 0x17, 0x6a, 0x70, 0x3d, 0x4d, 0xd8, 0x4f, 0xba, 0x3c, 0x0b, 0x76, 0x0d, 0x10, 0x67, 0x0f, 0x2a, 0x20,
+            0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
+        ],
+    ];
+    let Some((&last, head)) = point.split_last() else { return false };
+    let last = last & 0x7f;
+    let is_of_order_8 = ORDER_8.iter().any(|other| other.split_last() == Some((&last, head)));
+    // 0 and 1, and -1, 0 and 1 by adding the field's prime, which is 2^255 - 19.
+    let Some((&first, middle)) = head.split_first() else { return false };
+    let small = last == 0 && middle.iter().all(|byte| *byte == 0) && first <= 1;
+    let wrapped = last == 0x7f && middle.iter().all(|byte| *byte == 0xff) && (0xec..=0xee).contains(&first);
+    is_of_order_8 || small || wrapped
 }
 
 fn bytes(member: Option<&str>) -> Result<Vec<u8>, &'static str> {

@@ -60,6 +60,10 @@ impl WatchedFile {
     fn read(&self) -> io::Result<Vec<u8>> {
         let limit = u64::try_from(self.max_bytes).unwrap_or(u64::MAX);
         let mut bytes = Vec::new();
+        // A pipe would be waited for.
+        if !std::fs::metadata(&self.path)?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
         File::open(&self.path)?.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() > self.max_bytes {
             let message = format!("the file has more than {} bytes", self.max_bytes);

@@ -280,7 +280,8 @@ fn missed(method: &Method, miss: Miss) -> Result<Response<Body>, Status> {
         Miss::MethodNotAllowed(allow) => {
             let message = format!("{method} is not allowed here");
             let status = Status::new(Code::Unimplemented, Blame::Client, message);
-            Err(status.with_http(StatusCode::METHOD_NOT_ALLOWED).with_header(ALLOW, allow))
+            let status = status.with_http(StatusCode::METHOD_NOT_ALLOWED).with_header(ALLOW, allow);
+            Err(status.logged_as("the method is not allowed"))
         }
         Miss::NotFound => Err(Status::new(Code::NotFound, Blame::Client, "there is no such path")),
         Miss::Bad(status) => Err(status),

@@ -162,6 +162,10 @@ impl Origin {
         if !is_scheme || host.is_empty() || !host.bytes().all(legal) || host.bytes().any(|b| b.is_ascii_uppercase()) {
             return Err(refused());
         }
+        // `https://*.com` would let in whoever owns a domain.
+        if subdomain && !host.contains('.') && host.split(':').next() != Some("localhost") {
+            return Err(refused());
+        }
         Ok(match subdomain {
             true => Self::Subdomain { scheme: format!("{scheme}://"), rest: format!(".{host}") },
             false => Self::Exact(text.to_owned()),
@@ -246,8 +250,16 @@ mod tests {
 
     #[test]
     fn what_is_no_origin_is_refused() {
-        for text in ["example.com", "https://", "https://a.com/", "https://a.com/x", "https://A.com", "https://a.*.com"]
-        {
+        for text in [
+            "example.com",
+            "https://",
+            "https://a.com/",
+            "https://a.com/x",
+            "https://A.com",
+            "https://a.*.com",
+            "https://*.com",
+            "https://*.com:8443",
+        ] {
             assert_eq!(cors(&[text], false), Err(CorsError::Origin(text.to_owned())), "{text}");
         }
     }

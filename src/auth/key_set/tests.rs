@@ -68,6 +68,26 @@ fn one_bad_key_never_spoils_a_set() {
 }
 
 #[test]
+fn points_of_small_order_are_no_keys() {
+    let low = |first: u8, middle: u8, last: u8| {
+        let mut point = [middle; 32];
+        (point[0], point[31]) = (first, last);
+        point
+    };
+    let eighth = *b"\x26\xe8\x95\x8f\xc2\xb2\x27\xb0\x45\xc3\xf4\x89\xf2\xef\x98\xf0\
+        \xd5\xdf\xac\x05\xd3\xc6\x33\x39\xb1\x38\x02\x88\x6d\x53\xfc\x05";
+    let points =
+        [low(0, 0, 0), low(1, 0, 0), low(0xec, 0xff, 0x7f), low(0xed, 0xff, 0x7f), low(0xee, 0xff, 0x7f), eighth];
+    for mut point in points {
+        for sign in [0, 0x80] {
+            point[31] = point[31] & 0x7f | sign;
+            let x = URL_SAFE_NO_PAD.encode(point);
+            check(&ED.jwk, json!({ "x": x }), Err("a point of small order, by which anybody can sign"));
+        }
+    }
+}
+
+#[test]
 fn elements_that_are_no_objects_are_left_out() {
     let text = format!(r#"{{"keys":[null,1,"a",[],{}, {{"kty":"EC","kty":"EC"}}],"x":1}}"#, EC.jwk);
     let set = KeySet::parse(text.as_bytes()).unwrap();

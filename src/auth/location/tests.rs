@@ -25,6 +25,7 @@ fn a_bearer_token_stands_alone() {
     bearer(&[b""], Ok(None));
     bearer(&[b"Bearer"], Err(Reason::Malformed));
     bearer(&[b"Bearer  "], Err(Reason::Malformed));
+    bearer(&[b"Bearer\ta.b.c"], Ok(Some("a.b.c")));
     bearer(&[b"Bearer a b"], Err(Reason::Several));
     bearer(&[b"Bearer a, Bearer b"], Err(Reason::Several));
     bearer(&[b"Bearer a,b"], Err(Reason::Several));

@@ -57,7 +57,9 @@ pub fn unsupported(headers: &HeaderMap) -> Status {
     let value = headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes())).unwrap_or_default();
     let shown: String = value.chars().take(100).collect();
     let message = format!("unsupported content type `{shown}`, expected application/json in UTF-8");
-    Status::new(Code::InvalidArgument, Blame::Client, message).with_http(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+    Status::new(Code::InvalidArgument, Blame::Client, message)
+        .with_http(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        .logged_as("content-type")
 }
 
 /// 413, for a body or one message of it.
