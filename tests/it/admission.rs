@@ -1,16 +1,18 @@
 //! Who is let in where levels, lists and addresses meet: what nobody spoke for, what belongs together, what is told.
 
+use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::guard::{Signer, bearer, guarded};
-use crate::support::PATIENCE;
 use crate::support::gateway::{Gateway, lockgate};
 use crate::support::http1::Request;
+use crate::support::http2::Client;
 use crate::support::probe::Probe;
 use crate::support::process::run;
+use crate::support::{PATIENCE, block_on};
 
 const PROVIDERS: &str = "
 auth:
@@ -92,6 +94,73 @@ fn a_value_that_is_refused_is_not_in_the_log() {
     assert!(response.expect(400).text().contains("hunter2"), "its client is told what was wrong");
     let line = gateway.process.stdout.find(0, PATIENCE, |line| line.contains("by-value")).expect("a line");
     assert!(line.contains("int32Value") && !line.contains("hunter2"), "{line}");
+}
+
+/// Spellings of paths that some reader may take for one of a protected method.
+fn spellings() -> BTreeSet<String> {
+    let mut paths = BTreeSet::new();
+    for base in ["/v1/search", "/lockgate.test.v1.Echo/Metadata"] {
+        for (at, character) in base.char_indices().skip(1) {
+            let (before, after) = (&base[..at], &base[at + character.len_utf8()..]);
+            let code = u32::from(character);
+            let encoded = [
+                format!("%{code:02X}"),
+                format!("%{code:02x}"),
+                format!("%25{code:02x}"),
+                format!("%c1%{:02x}", code | 0x80),
+                format!("%u00{code:02x}"),
+                character.to_uppercase().to_string(),
+            ];
+            paths.extend(encoded.map(|spelt| format!("{before}{spelt}{after}")));
+        }
+        for insert in
+            ["/", "//", "/.", "/..", "/%2e", "/%2e%2e", "/x/..", "/;x", "/%2f", "/%5c", "/%00", "/%0d%0a", "/ ", "/%20"]
+        {
+            let insert = insert.trim_end();
+            paths.extend([format!("{insert}{base}"), format!("{base}{insert}")]);
+            paths.insert(base.replacen('/', &format!("{insert}/"), 2));
+        }
+        for end in [
+            "?", "?a=b", "?%", ";", ";a=b", ":", ":get", "%3f", "%23", "%26", ".json", "*", "%", "%2", "%zz", "?.ping",
+            "&x",
+        ] {
+            paths.insert(format!("{base}{end}"));
+        }
+        paths.extend([base.to_owned(), base.to_uppercase(), base.replace('/', "%2F"), base.replace('/', "/%2f")]);
+        paths.insert(format!("http://gateway.test{base}"));
+        paths.insert(format!("/v1/ping/..{base}"));
+    }
+    paths
+}
+
+#[test]
+fn no_spelling_of_a_path_reaches_a_method_without_a_token() {
+    let more = "defaults: { auth: [users] }\nservices: { lockgate.test.v1.Echo: { Ping: { auth: none } } }\n";
+    let (gateway, _) = with_users(more);
+    let spellings = spellings();
+    assert!(spellings.len() >= 200, "{}", spellings.len());
+    let probe = Probe::new();
+    let overrides = ["x-http-method-override: GET", "x-original-url: /v1/ping", "x-rewrite-url: /v1/ping"];
+    for (number, path) in spellings.iter().enumerate() {
+        for verb in ["GET", "HEAD", "POST"] {
+            let line = format!("{verb} {path}");
+            let request = Request::new(&line).header(probe.header()).header(overrides[number % 3]);
+            let status = gateway.call(&request).status();
+            assert!((400..500).contains(&status), "{line}: {status}");
+        }
+    }
+    block_on(async {
+        let mut client = Client::connect(gateway.address).await;
+        for path in spellings.iter().filter(|path| path.starts_with('/') && path.parse::<http::Uri>().is_ok()) {
+            for verb in ["GET", "HEAD", "POST"] {
+                let mut exchange = client.open(verb, path, &[("x-probe", probe.id())]).await;
+                exchange.body.send_data(Default::default(), true).expect("the stream is open");
+                let status = exchange.head().await.expect("it is answered").head.status();
+                assert!(status.is_client_error(), "{verb} {path}: {status}");
+            }
+        }
+    });
+    assert_eq!(probe.calls(), 0, "the upstream was called");
 }
 
 #[test]
