@@ -133,7 +133,7 @@ fn upstreams_and_descriptors_are_read_with_paths_relative_to_the_file() {
     let config = config.unwrap_or_else(|invalid| panic!("{invalid}"));
     let one = upstream::Config {
         name: "one".to_owned(),
-        services: vec!["a.b.C".to_owned(), "a.d.*".to_owned()],
+        services: Some(vec!["a.b.C".to_owned(), "a.d.*".to_owned()]),
         addresses: vec![tcp("h1", 1), tcp("::1", 2)],
         tls: Some(TlsConfig {
             ca: Some("conf/ca.pem".into()),
