@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Gateway;
 use super::admit::Policy;
 use super::config::{Config, Service, Unannotated};
+use super::external::Decider;
 use super::guard::{Compiler, Guard};
 use super::policy::{Level, Sum};
 use crate::call::endpoint::{Endpoint, Parts};
@@ -249,7 +250,8 @@ impl Assembly<'_> {
         problems: &mut Vec<Problem>,
     ) -> Box<[Arc<Policy>]> {
         let (config, schema) = (self.config, self.schema);
-        let mut compiler = Compiler { config, schema, guard, problems, shared: HashMap::new() };
+        let deciders = self.deciders(problems);
+        let mut compiler = Compiler { config, schema, guard, deciders, problems, shared: HashMap::new() };
         let mut policies: HashMap<&str, Arc<Policy>> = HashMap::new();
         let of = |binding: &Binding| {
             let method = self.schema.method(binding.method);
@@ -259,6 +261,23 @@ impl Assembly<'_> {
             policy.clone()
         };
         bindings.iter().map(|(binding, _)| binding).map(of).collect()
+    }
+
+    fn deciders(&self, problems: &mut Vec<Problem>) -> Vec<Arc<Decider>> {
+        let mut deciders = Vec::with_capacity(self.config.external.len());
+        for config in &self.config.external {
+            match self.upstreams.iter().find(|upstream| upstream.config().name == config.upstream) {
+                Some(upstream) => {
+                    let errors = self.metrics.external_errors(&config.name);
+                    deciders.push(Arc::new(Decider::new(config.clone(), upstream.clone(), errors)));
+                }
+                None => {
+                    let message = format!("decider {:?}: there is no upstream {:?}", config.name, config.upstream);
+                    problems.push(Problem { place: String::new(), message });
+                }
+            }
+        }
+        deciders
     }
 
     /// `sse.id_field` and `sse.event_field` of a stream must name fields of its messages. A default that only some

@@ -82,6 +82,7 @@ pub async fn respond(
         Some(policy) => &policy.cors,
         None => &gateway.cors,
     };
+    served.admission.write_external(response.headers_mut());
     if let Some(cors) = cors {
         // Also on a failure: a page may read why.
         cors.answer(&head.headers, response.headers_mut());
@@ -150,7 +151,13 @@ async fn serve(
     };
     account.found(&endpoint);
     let mut admission = Admission::default();
-    let caller = Calling { address: account.client.address, text: account.client_text(), connection };
+    let caller = Calling {
+        address: account.client.address,
+        text: account.client_text(),
+        time: account.time,
+        request_id: &account.request_id,
+        connection,
+    };
     let admitted = policy.admit(caller, head, &mut admission).await;
     account.admitted(&admission);
     let outcome = match admitted {
@@ -233,7 +240,7 @@ fn metadata(
     let mut metadata = HeaderMap::with_capacity(head.headers.len() + 12);
     let rules = &endpoint.settings.request_headers;
     metadata::request(&head.headers, rules, metadata::Bounds::default(), &mut metadata)?;
-    told.policy.dress(&told.admission.identity, &mut metadata);
+    told.policy.dress(told.admission, &mut metadata);
     let forwarding = Forwarding {
         peer: connection.peer,
         chain: &account.client.chain,
