@@ -21,6 +21,7 @@ pub(crate) struct External {
     pub timeout: Timeout,
     /// What holds where it gives no decision: `deny` answers 503, `allow` lets the request pass.
     #[serde(default)]
+    #[schemars(extend("default" = "deny"))]
     pub on_error: ExternalError,
     /// The request's headers that it is told. Without it: all but those that only the gateway may set.
     #[serde(default)]

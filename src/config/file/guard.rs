@@ -199,6 +199,7 @@ pub(crate) struct ExternalNames {
     pub inherit: bool,
 }
 
+/// External deciders, and whether they come to those of the levels above.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct ExternalNamesMap {
@@ -486,6 +487,6 @@ word_list_or_map!(
     |_| None,
     |names| ExternalNames { names, inherit: true },
     |map: ExternalNamesMap| ExternalNames { names: map.names, inherit: map.inherit },
-    [Vec<String>, ExternalNamesMap],
+    [ExternalNamesMap],
     { "type": "array", "items": { "type": "string" } }
 );

@@ -1,7 +1,7 @@
 //! What a decider is told of a request: its head, where it comes from, who calls and what it is for.
 //!
-//! Its size is bounded by what a listener lets in (`limits.headers` and the longest target): nothing is added that the
-//! client makes long.
+//! Its size is bounded by what a listener lets in (`limits.header_bytes` and the longest target): nothing is added that
+//! the client makes long.
 
 use std::collections::HashMap;
 use std::sync::Arc;
