@@ -178,6 +178,15 @@ impl ClientCertificates {
     }
 }
 
+/// Who a verified certificate names: its first URI, or else its first DNS name.
+#[must_use]
+pub fn name(certificate: &CertificateDer<'_>) -> Option<String> {
+    let certificate = EndEntityCert::try_from(certificate).ok()?;
+    let uris = certificate.valid_uri_names().map(|name| (Kind::Uri, name)).take(MAX_NAMES);
+    let dns = certificate.valid_dns_names().map(|name| (Kind::Dns, name)).take(MAX_NAMES);
+    uris.chain(dns).find(|(kind, name)| is_plain(*kind, name)).map(|(_, name)| name.to_owned())
+}
+
 /// A wildcard is no one's name; a URI with dot segments, an encoded slash or the like may be another one to whoever
 /// reads it next. SPIFFE forbids such URIs (SPIFFE-ID section 2.2).
 fn is_plain(kind: Kind, name: &str) -> bool {

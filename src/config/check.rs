@@ -3,6 +3,7 @@
 //! Paths become relative to the folder of the file. Maps (`json`, `sse`, `headers`) merge by key; since a
 //! [`HeaderRules`] is made of two keys, its lists are merged here, and the other settings by whoever adds the levels up.
 
+mod external;
 mod guard;
 mod listener;
 mod rest;
@@ -28,6 +29,7 @@ const MAX_REFLECTION: usize = 1024;
 pub(crate) struct Declared {
     pub upstreams: BTreeSet<String>,
     pub providers: BTreeSet<String>,
+    pub external: BTreeSet<String>,
     pub rate_limits: BTreeSet<String>,
 }
 
@@ -36,6 +38,7 @@ impl Declared {
         Self {
             upstreams: names_under(root, &["upstreams"]),
             providers: names_under(root, &["auth", "providers"]),
+            external: names_under(root, &["auth", "external"]),
             rate_limits: names_under(root, &["rate_limits", "$limits"]),
         }
     }
@@ -150,11 +153,7 @@ impl Check<'_> {
     fn descriptors(&mut self, descriptors: file::Descriptors) -> Descriptors {
         let file::Descriptors { paths, proto, reflection } = descriptors;
         for name in reflection.iter().take(MAX_REFLECTION) {
-            if !self.declared.upstreams.contains(&name.value) {
-                let help = did_you_mean(&name.value, self.declared.upstreams.iter().map(String::as_str));
-                let message = format!("there is no upstream `{}`", name.value);
-                self.problems.push_with_help(name.span, message, help);
-            }
+            self.known_upstream(name);
         }
         if let Some(more) = reflection.get(MAX_REFLECTION) {
             self.problems.push(more.span, format!("`reflection` has more than {MAX_REFLECTION} upstreams"));
@@ -165,6 +164,14 @@ impl Check<'_> {
             proto,
             reflection: reflection.into_iter().map(|name| name.value).collect(),
             embedded: None,
+        }
+    }
+
+    fn known_upstream(&mut self, name: &Placed<String>) {
+        if !self.declared.upstreams.contains(&name.value) {
+            let help = did_you_mean(&name.value, self.declared.upstreams.iter().map(String::as_str));
+            let message = format!("there is no upstream `{}`", name.value);
+            self.problems.push_with_help(name.span, message, help);
         }
     }
 
@@ -229,7 +236,7 @@ impl Check<'_> {
             .ok();
         let tls = tls.map(|tls| self.tls(tls));
         Some(upstream::Config {
-            services: services.unwrap_or_default().into_iter().map(|service| service.value).collect(),
+            services: services.map(|services| services.into_iter().map(|service| service.value).collect()),
             tls,
             max_response_bytes: limits.response.0,
             max_print_bytes: limits.print.0,

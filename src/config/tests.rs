@@ -133,7 +133,7 @@ fn upstreams_and_descriptors_are_read_with_paths_relative_to_the_file() {
     let config = config.unwrap_or_else(|invalid| panic!("{invalid}"));
     let one = upstream::Config {
         name: "one".to_owned(),
-        services: vec!["a.b.C".to_owned(), "a.d.*".to_owned()],
+        services: Some(vec!["a.b.C".to_owned(), "a.d.*".to_owned()]),
         addresses: vec![tcp("h1", 1), tcp("::1", 2)],
         tls: Some(TlsConfig {
             ca: Some("conf/ca.pem".into()),
@@ -342,7 +342,7 @@ fn a_misspelt_setting_is_no_method_and_a_misspelt_key_not_missing() {
         "services: { a.B: { timout: 2s } }",
         &["1:20: unknown key `timout` under `a.B`, expected `timeout`, `unknown_parameters`, `ignored_parameters`, \
            `unknown_fields`, `json`, `errors`, `stream`, `sse`, `keep_alive`, `patch_mask`, `success_status`, \
-             `compress_from`, `headers`, `unannotated`, `trailing_slash`, `auth`, `require`, `scopes`, `roles`, `limits`, \
+             `compress_from`, `headers`, `unannotated`, `trailing_slash`, `auth`, `require`, `scopes`, `roles`, `external`, `limits`, \
              `cost`, `addresses`, `forward_token` or `cors`; did you mean `timeout`?"],
     );
 }

@@ -32,7 +32,7 @@ pub(super) struct Account {
     pub(super) client: Client,
     /// Its address as text, where that is not the connection's.
     client_text: Option<Box<str>>,
-    time: SystemTime,
+    pub(super) time: SystemTime,
     pub(super) request_id: HeaderValue,
     pub(super) progress: Arc<Progress>,
     /// The request's trace, with the gateway's own span.

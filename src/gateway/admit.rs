@@ -2,10 +2,12 @@
 //!
 //! The order of the steps matters: addresses and limits by address cost little and come before a credential is looked
 //! at; limits by identity come once it is known who calls, and before what may be refused for other reasons, so that
-//! a caller who tries what is not allowed is counted too; what the message decides comes last.
+//! a caller who tries what is not allowed is counted too; external deciders cost a call, and are asked only about what
+//! would pass otherwise; what the message decides comes last.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -14,6 +16,7 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use smallvec::SmallVec;
 
+use super::external::{Changes, External};
 use super::head;
 use super::respond::Connection;
 use crate::auth::authenticate::{Credentials, Provider, authenticate};
@@ -30,6 +33,7 @@ use crate::limit::moment::Moment;
 use crate::limit::{Ask, Limit, Limits};
 use crate::protocol::client_address::AddressRules;
 use crate::protocol::cors::Cors;
+use crate::protocol::metadata;
 use crate::status::{Blame, Code, Status};
 
 /// What a method's callers must meet, compiled.
@@ -50,6 +54,7 @@ pub struct Policy {
     pub(super) require: Box<[Arc<Expression>]>,
     /// What of `require` the message decides.
     pub(super) require_of_message: Arc<[Arc<Expression>]>,
+    pub(super) external: Option<External>,
     pub(super) limits: Option<Arc<Counting>>,
     pub(super) forward: Arc<[Forwarded]>,
     /// Headers of the client that end here: credentials, and what only the gateway may say.
@@ -118,6 +123,8 @@ pub(super) struct Admission {
     /// What its limits said.
     pub(super) decisions: SmallVec<[Decision; 2]>,
     pub(super) gate: Option<Gate>,
+    /// What the external deciders change of the request and its answer.
+    pub(super) changes: Option<Box<Changes>>,
     /// Metadata of the caller.
     pub(super) identity: SmallVec<[(HeaderName, HeaderValue); 4]>,
 }
@@ -129,6 +136,9 @@ pub(super) struct Calling<'a> {
     pub(super) address: std::net::IpAddr,
     /// The same as text.
     pub(super) text: &'a str,
+    /// When the request came.
+    pub(super) time: SystemTime,
+    pub(super) request_id: &'a HeaderValue,
     pub(super) connection: &'a Connection,
 }
 
@@ -170,6 +180,7 @@ impl Policy {
             && self.scopes.is_empty()
             && self.roles.is_empty()
             && self.addresses.is_empty()
+            && self.external.is_none()
     }
 
     /// Lets a request through, or says why not; `admission` holds what was found out either way.
@@ -201,6 +212,7 @@ impl Policy {
             counting.count(&counting.after, &customer.facts(&facts), admission).await?;
         }
         self.authorize(&facts)?;
+        self.ask_deciders(calling, head, admission).await?;
         self.identify(&facts, admission)?;
         self.gate(&facts, customer, admission);
         Ok(())
@@ -270,6 +282,15 @@ impl Policy {
         })
     }
 
+    async fn ask_deciders(&self, calling: Calling<'_>, head: &Parts, admission: &mut Admission) -> Result<(), Status> {
+        let Some(external) = &self.external else { return Ok(()) };
+        let caller = admission.caller.clone();
+        // Boxed: most methods have none, and it would make every request's future large.
+        let changes = Box::pin(external.decide(calling, head, caller.as_deref())).await?;
+        admission.changes = Some(Box::new(changes));
+        Ok(())
+    }
+
     /// What the upstream is told of the caller. An expression that fails, such as on a claim that is not there, says
     /// nothing.
     fn identify(&self, facts: &Facts<'_>, admission: &mut Admission) -> Result<(), Status> {
@@ -302,26 +323,15 @@ impl Policy {
         admission.gate = Some(Arc::new(move |message| gate.clone().admit(message).boxed()));
     }
 
-    /// Takes away from a request's metadata what ends here, and adds what is said of the caller.
-    pub(super) fn dress(&self, identity: &[(HeaderName, HeaderValue)], metadata: &mut HeaderMap) {
-        if self.withheld.is_empty() && self.withheld_cookies.is_empty() {
-            return;
-        }
-        for name in &self.withheld {
-            metadata.remove(name);
-        }
-        // Servers that make variables of headers take `_` for `-`.
-        let reads_as = |own: &HeaderName, text: &str| own.as_str().replace('_', "-") == text.replace('_', "-");
-        let spelt_otherwise = |name: &&HeaderName| {
-            let own = |own: &&HeaderName| own.as_str().contains('_') || name.as_str().contains('_');
-            self.withheld.iter().filter(own).any(|own| reads_as(own, name.as_str()))
-        };
-        let alike: SmallVec<[HeaderName; 2]> = metadata.keys().filter(spelt_otherwise).cloned().collect();
-        for name in alike {
-            metadata.remove(name);
-        }
+    /// Takes away from a request's metadata what ends here, and adds what deciders and the gateway say of the caller.
+    pub(super) fn dress(&self, admission: &Admission, metadata: &mut HeaderMap) {
+        withhold(&self.withheld, metadata);
         self.strip_cookies(metadata);
-        for (name, value) in identity {
+        if let Some(changes) = &admission.changes {
+            withhold(&changes.withheld, metadata);
+            metadata.extend(changes.metadata.clone());
+        }
+        for (name, value) in &admission.identity {
             metadata.insert(name, value.clone());
         }
     }
@@ -350,6 +360,13 @@ impl Policy {
 }
 
 impl Admission {
+    /// Puts on an answer what the external deciders want there.
+    pub(super) fn write_external(&self, headers: &mut HeaderMap) {
+        if let Some(changes) = &self.changes {
+            changes.write_answer(headers);
+        }
+    }
+
     /// Tells the client how its limits stand.
     pub(super) fn write_limits(&self, policy: &Policy, headers: &mut HeaderMap) {
         let Some(counting) = &policy.limits else { return };
@@ -403,6 +420,18 @@ impl Counted {
             self.tiers.iter().find(|tier| tier.name.as_deref() == wanted).map(|tier| &*tier.limit)
         };
         named(tier).or_else(|| named(None))
+    }
+}
+
+/// Takes headers away, however they are spelt.
+fn withhold(names: &[HeaderName], metadata: &mut HeaderMap) {
+    if names.is_empty() {
+        return;
+    }
+    let is_withheld = |name: &&HeaderName| names.iter().any(|own| metadata::is_alike(own, name));
+    let withheld: SmallVec<[HeaderName; 4]> = metadata.keys().filter(is_withheld).cloned().collect();
+    for name in withheld {
+        metadata.remove(name);
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::Gateway;
 use super::admit::Policy;
 use super::config::{Config, Service, Unannotated};
+use super::external::Decider;
 use super::guard::{Compiler, Guard};
 use super::policy::{Level, Sum};
 use crate::call::endpoint::{Endpoint, Parts};
@@ -177,10 +178,7 @@ fn bindings(
 /// The upstream that serves a service: one that names it, then the longest `package.*`, then the one that names none.
 fn upstream_of(service: &str, upstreams: &[Arc<Upstream>]) -> Result<Option<usize>, Problem> {
     let rank = |upstream: &Upstream| {
-        let patterns = &upstream.config().services;
-        if patterns.is_empty() {
-            return Some(0);
-        }
+        let Some(patterns) = &upstream.config().services else { return Some(0) };
         patterns.iter().filter_map(|pattern| pattern_rank(pattern, service)).max()
     };
     let ranked: Vec<(usize, usize)> =
@@ -252,7 +250,8 @@ impl Assembly<'_> {
         problems: &mut Vec<Problem>,
     ) -> Box<[Arc<Policy>]> {
         let (config, schema) = (self.config, self.schema);
-        let mut compiler = Compiler { config, schema, guard, problems, shared: HashMap::new() };
+        let deciders = self.deciders(problems);
+        let mut compiler = Compiler { config, schema, guard, deciders, problems, shared: HashMap::new() };
         let mut policies: HashMap<&str, Arc<Policy>> = HashMap::new();
         let of = |binding: &Binding| {
             let method = self.schema.method(binding.method);
@@ -262,6 +261,23 @@ impl Assembly<'_> {
             policy.clone()
         };
         bindings.iter().map(|(binding, _)| binding).map(of).collect()
+    }
+
+    fn deciders(&self, problems: &mut Vec<Problem>) -> Vec<Arc<Decider>> {
+        let mut deciders = Vec::with_capacity(self.config.external.len());
+        for config in &self.config.external {
+            match self.upstreams.iter().find(|upstream| upstream.config().name == config.upstream) {
+                Some(upstream) => {
+                    let errors = self.metrics.external_errors(&config.name);
+                    deciders.push(Arc::new(Decider::new(config.clone(), upstream.clone(), errors)));
+                }
+                None => {
+                    let message = format!("decider {:?}: there is no upstream {:?}", config.name, config.upstream);
+                    problems.push(Problem { place: String::new(), message });
+                }
+            }
+        }
+        deciders
     }
 
     /// `sse.id_field` and `sse.event_field` of a stream must name fields of its messages. A default that only some

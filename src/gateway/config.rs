@@ -7,6 +7,7 @@ use crate::pb::google::api::HttpRule;
 use crate::route::router::TrailingSlash;
 use crate::upstream;
 
+use super::external;
 use super::policy::{AuthRule, Forward, Level, LimitRule};
 use crate::auth;
 use crate::limit::headers::Style;
@@ -24,6 +25,8 @@ pub struct Config {
     pub forward: Vec<Forward>,
     /// `auth.providers`.
     pub providers: Vec<auth::Config>,
+    /// `auth.external`.
+    pub external: Vec<external::Config>,
     /// `rate_limits`.
     pub limits: Vec<LimitRule>,
     /// Where those of all instances together count.

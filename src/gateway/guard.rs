@@ -10,6 +10,7 @@ use http::header::{HeaderName, HeaderValue};
 use super::Problem;
 use super::admit::{AnyOf, Counted, Counting, Forwarded, ForwardedValue, Policy, Tier};
 use super::config::Config;
+use super::external::{Decider, External};
 use super::policy::{self, LimitRule, Sum, Text, Written};
 use crate::auth::authenticate::Provider;
 use crate::auth::location::TokenLocation;
@@ -55,6 +56,7 @@ pub(super) struct Compiler<'a> {
     pub(super) config: &'a Config,
     pub(super) schema: &'a Schema,
     pub(super) guard: &'a Guard,
+    pub(super) deciders: Vec<Arc<Decider>>,
     pub(super) problems: &'a mut Vec<Problem>,
     /// Compiled once for all methods that can share them.
     pub(super) shared: HashMap<Written, Option<Arc<Expression>>>,
@@ -80,6 +82,7 @@ impl Compiler<'_> {
         let forward = self.forward(method);
         Policy {
             limits: self.counting(&sum, method),
+            external: self.external(&sum, method),
             challenge: (!is_open).then(|| challenge(&providers)),
             withheld: self.withheld(&providers, sum.forward_token),
             withheld_cookies: cookies(&providers, sum.forward_token),
@@ -164,9 +167,22 @@ impl Compiler<'_> {
 
     /// What ends at the gateway: names that only it may set, whoever calls, and credentials that it verified.
     fn withheld(&self, providers: &[Provider], forward_token: bool) -> Box<[HeaderName]> {
-        let own = self.config.forward.iter().map(|forward| forward.name.clone());
         let credentials = providers.iter().filter_map(Provider::header).filter(|_| !forward_token);
-        own.chain(credentials).collect()
+        self.own_names().chain(credentials).collect()
+    }
+
+    /// Metadata that only the gateway may set, by itself or as deciders say.
+    fn own_names(&self) -> impl Iterator<Item = HeaderName> {
+        let identity = self.config.forward.iter().map(|forward| &forward.name);
+        identity.chain(self.config.external.iter().flat_map(|external| &external.forward)).cloned()
+    }
+
+    /// The deciders that the levels name. The names are known.
+    fn external(&self, sum: &Sum, method: &Method) -> Option<External> {
+        let find = |name: &String| self.deciders.iter().find(|decider| decider.name() == name).cloned();
+        let deciders: Vec<_> = sum.external.iter().filter_map(find).collect();
+        let external = || External::new(deciders.clone(), (&method.service, &method.name), self.own_names().collect());
+        (!deciders.is_empty()).then(external)
     }
 
     fn counting(&mut self, sum: &Sum, method: &Method) -> Option<Arc<Counting>> {

@@ -7,6 +7,7 @@ mod account;
 mod admit;
 mod build;
 pub mod config;
+pub mod external;
 pub mod guard;
 pub mod head;
 pub mod policy;

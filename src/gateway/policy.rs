@@ -26,7 +26,8 @@ pub struct Level {
     pub scopes: Vec<String>,
     /// One of these roles; empty for no requirement.
     pub roles: Vec<String>,
-    pub limits: Option<LimitNames>,
+    pub external: Option<Names>,
+    pub limits: Option<Names>,
     pub cost: Option<u32>,
     pub addresses: Option<AddressLists>,
     pub forward_token: Option<bool>,
@@ -59,9 +60,9 @@ pub struct Written {
     pub text: String,
 }
 
-/// `limits` of a level.
+/// `limits` and `external` of a level.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LimitNames {
+pub struct Names {
     pub names: Vec<String>,
     pub inherit: bool,
 }
@@ -118,6 +119,8 @@ pub struct Sum {
     pub scopes: Vec<String>,
     /// One role of each.
     pub roles: Vec<Vec<String>>,
+    /// Deciders, in the order in which they are asked.
+    pub external: Vec<String>,
     pub limits: Vec<String>,
     pub cost: Option<u32>,
     pub addresses: Vec<AddressRules>,
@@ -132,7 +135,8 @@ impl Sum {
     }
 
     fn with(mut self, level: &Level) -> Self {
-        let Level { auth, require, scopes, roles, limits, cost, addresses, forward_token, cors } = level.clone();
+        let Level { auth, require, scopes, roles, external, limits, cost, addresses, forward_token, cors } =
+            level.clone();
         match auth {
             None => {}
             // Nobody is known then, and what the levels above ask of a credential goes with it.
@@ -160,15 +164,8 @@ impl Sum {
         }
         self.scopes.extend(scopes);
         self.roles.extend((!roles.is_empty()).then_some(roles));
-        if let Some(LimitNames { names, inherit }) = limits {
-            if !inherit {
-                self.limits.clear();
-            }
-            self.limits.extend(names);
-            // One budget counts once, however many levels name it.
-            let mut seen = std::collections::HashSet::new();
-            self.limits.retain(|name| seen.insert(name.clone()));
-        }
+        add(&mut self.external, external);
+        add(&mut self.limits, limits);
         if let Some(AddressLists { rules, inherit }) = addresses {
             if !inherit {
                 self.addresses.clear();
@@ -180,6 +177,18 @@ impl Sum {
         self.cors = cors.or(self.cors);
         self
     }
+}
+
+/// Names of a level to those of the levels above. A budget counts once, and a decider is asked once, however many
+/// levels name it.
+fn add(sum: &mut Vec<String>, level: Option<Names>) {
+    let Some(Names { names, inherit }) = level else { return };
+    if !inherit {
+        sum.clear();
+    }
+    sum.extend(names);
+    let mut seen = std::collections::HashSet::new();
+    sum.retain(|name| seen.insert(name.clone()));
 }
 
 impl fmt::Display for Sum {
@@ -203,6 +212,9 @@ impl fmt::Display for Sum {
         }
         for roles in &self.roles {
             writeln!(f, "roles: any of {}", roles.join(", "))?;
+        }
+        if !self.external.is_empty() {
+            writeln!(f, "external: {}", self.external.join(", "))?;
         }
         if !self.limits.is_empty() {
             writeln!(f, "limits: {} (cost {})", self.limits.join(", "), self.cost.unwrap_or(1))?;

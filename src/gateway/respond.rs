@@ -83,6 +83,7 @@ pub async fn respond(
         Some(policy) => &policy.cors,
         None => &gateway.cors,
     };
+    served.admission.write_external(response.headers_mut());
     if let Some(cors) = cors {
         // Also on a failure: a page may read why.
         cors.answer(&head.headers, response.headers_mut());
@@ -174,7 +175,13 @@ async fn admit(
 ) -> Result<Option<Instant>, Status> {
     let timeout = deadline::timeout(&head.headers, endpoint.timeout())?;
     let deadline = timeout.and_then(|timeout| account.progress.start.checked_add(timeout));
-    let calling = Calling { address: account.client.address, text: account.client_text(), connection };
+    let calling = Calling {
+        address: account.client.address,
+        text: account.client_text(),
+        time: account.time,
+        request_id: &account.request_id,
+        connection,
+    };
     let admitting = policy.admit(calling, head, admission);
     match deadline {
         Some(deadline) => match tokio::time::timeout_at(deadline.into(), admitting).await {
@@ -255,7 +262,7 @@ fn metadata(
     let mut metadata = HeaderMap::with_capacity(head.headers.len() + 12);
     let rules = &endpoint.settings.request_headers;
     metadata::request(&head.headers, rules, metadata::Bounds::default(), &mut metadata)?;
-    told.policy.dress(&told.admission.identity, &mut metadata);
+    told.policy.dress(told.admission, &mut metadata);
     let forwarding = Forwarding {
         peer: connection.peer,
         chain: &account.client.chain,

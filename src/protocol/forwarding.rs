@@ -41,7 +41,8 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    const fn text(self) -> &'static str {
+    /// As a URI begins with it.
+    pub(crate) const fn text(self) -> &'static str {
         match self {
             Self::Http => "http",
             Self::Https => "https",

@@ -209,15 +209,27 @@ fn stays_here(name: &str) -> bool {
         || ["content-", "accept"].iter().any(|prefix| name.starts_with(prefix))
 }
 
+/// Whether metadata of this name comes from the gateway alone: nobody else may be told to set it.
+pub(crate) fn is_the_gateways(name: &HeaderName) -> bool {
+    stays_here(name.as_str())
+}
+
+/// Whether a server that makes variables of headers may take one name for the other: it takes `_` for `-`.
+pub(crate) fn is_alike(one: &HeaderName, other: &HeaderName) -> bool {
+    let (one, other) = (one.as_str().as_bytes(), other.as_str().as_bytes());
+    let is_same = |(one, other): (&u8, &u8)| one == other || matches!((one, other), (b'-', b'_') | (b'_', b'-'));
+    one.len() == other.len() && one.iter().zip(other).all(is_same)
+}
+
 /// What belongs to one connection (RFC 9110, 7.6.1), or to gRPC itself, in either direction.
-fn is_of_transport(name: &str) -> bool {
+pub(crate) fn is_of_transport(name: &str) -> bool {
     matches!(name, "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding" | "upgrade")
         || ["grpc-", "proxy-"].iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether gRPC can carry a header: its names are of fewer characters than HTTP's, and its values are visible ASCII
 /// and spaces.
-fn is_legal(name: &HeaderName, value: &HeaderValue) -> bool {
+pub(crate) fn is_legal(name: &HeaderName, value: &HeaderValue) -> bool {
     let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     name.as_str().as_bytes().iter().all(in_name) && value.as_bytes().iter().all(|byte| matches!(byte, b' '..=b'~'))
 }

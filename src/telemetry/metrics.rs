@@ -53,6 +53,12 @@ struct ProviderLabels {
     provider: String,
 }
 
+/// One external decider.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DeciderLabels {
+    decider: String,
+}
+
 /// Why a request was not let through.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RefusalLabels {
@@ -87,6 +93,7 @@ pub struct Metrics {
     request_bytes: Family<CodeLabels, Counter>,
     response_bytes: Family<CodeLabels, Counter>,
     refusals: Family<RefusalLabels, Counter>,
+    external_errors: Family<DeciderLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     reload_failing_since: Gauge<f64, AtomicU64>,
     limit_results: Family<LimitResultLabels, Counter>,
@@ -164,6 +171,7 @@ impl Metrics {
             request_bytes: Family::default(),
             response_bytes: Family::default(),
             refusals: Family::default(),
+            external_errors: Family::default(),
             reloads: Family::default(),
             reload_failing_since: Gauge::default(),
             limit_results: Family::default(),
@@ -218,6 +226,8 @@ impl Metrics {
         registry.register("provider_failures", help, self.provider_failures.clone());
         let help = "Requests that were not let through, by the reason that the client is not told";
         registry.register("refused_requests", help, self.refusals.clone());
+        let help = "Requests for which an external decider gave no decision";
+        registry.register("external_errors", help, self.external_errors.clone());
         let help = "Requests that a limit was asked for, by what it said; shadowed ones it would have refused";
         registry.register("limit_requests", help, self.limit_results.clone());
         let help = "Keys that a limit forgot because it held as many as it may";
@@ -253,6 +263,12 @@ impl Metrics {
             dropped_keys: self.limit_dropped_keys.get_or_create(&labels).clone(),
             store_errors: self.limit_store_errors.get_or_create(&labels).clone(),
         }
+    }
+
+    /// What counts the requests for which an external decider gave no decision.
+    #[must_use]
+    pub fn external_errors(&self, decider: &str) -> Counter {
+        self.external_errors.get_or_create(&DeciderLabels { decider: decider.to_owned() }).clone()
     }
 
     /// Notes when an issuer's keys were read last.

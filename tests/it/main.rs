@@ -19,6 +19,7 @@ mod cases;
 mod client_address;
 mod command_line;
 mod demo;
+mod external;
 mod guard;
 mod heads;
 mod lifecycle;

@@ -17,7 +17,7 @@ use crate::config::file::{self, guard};
 use crate::config::placed::Placed;
 use crate::config::problem::Span;
 use crate::gateway;
-use crate::gateway::policy::{AddressLists, AuthRule, Forward, Level, LimitNames, LimitRule, Require, Text, Written};
+use crate::gateway::policy::{AddressLists, AuthRule, Forward, Level, LimitRule, Names, Require, Text, Written};
 use crate::limit::headers::Style;
 use crate::limit::rule;
 use crate::limit::store::StoreConfig;
@@ -32,6 +32,8 @@ impl Check<'_> {
     pub(super) fn guard(&mut self, auth: guard::Auth, rate_limits: guard::RateLimits, gateway: &mut gateway::Config) {
         gateway.forward = auth.forward.0.iter().filter_map(|(name, value)| self.forward(name, value)).collect();
         gateway.providers = auth.providers.0.into_iter().filter_map(|(name, it)| self.provider(&name, it)).collect();
+        let external = auth.external.0.into_iter().filter_map(|(name, it)| self.external(&name, it, &gateway.forward));
+        gateway.external = external.collect();
         let on_error = rate_limits.store.as_ref().map(|store| store.on_error).unwrap_or_default();
         gateway.store = rate_limits
             .store
@@ -140,7 +142,7 @@ impl Check<'_> {
         }
     }
 
-    fn header(&mut self, name: &Placed<String>) -> Option<HeaderName> {
+    pub(super) fn header(&mut self, name: &Placed<String>) -> Option<HeaderName> {
         let header = HeaderName::try_from(&name.value).ok();
         if header.is_none() {
             self.problems.push(name.span, format!("`{}` is no header name", name.value));
@@ -267,6 +269,7 @@ impl Check<'_> {
             require: level.require.as_ref().map(|require| self.require(require)),
             scopes: level.scopes.clone().unwrap_or_default(),
             roles: level.roles.clone().unwrap_or_default(),
+            external: level.external.as_ref().map(|external| self.external_names(external)),
             limits: level.limits.as_ref().map(|limits| self.limit_names(limits)),
             cost: level.cost.map(|cost| cost.0),
             addresses: level.addresses.as_ref().map(|addresses| self.address_lists(addresses)),
@@ -311,12 +314,12 @@ impl Check<'_> {
         Some(Written { place: self.problems.place(span).to_string(), text: text.to_owned() })
     }
 
-    fn limit_names(&mut self, limits: &guard::LimitNames) -> LimitNames {
+    fn limit_names(&mut self, limits: &guard::LimitNames) -> Names {
         for name in &limits.names {
             self.known(name, Section::RateLimits);
         }
         let names = limits.names.iter().map(|name| name.value.clone()).collect();
-        LimitNames { names, inherit: limits.inherit }
+        Names { names, inherit: limits.inherit }
     }
 
     fn known(&mut self, name: &Placed<String>, section: Section) {

@@ -8,6 +8,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::external::External;
 use crate::config::placed::{Named, Placed};
 use crate::config::tree::{Entry, Map, Node, Value};
 use crate::config::unit::{Count, Time, Timeout};
@@ -18,6 +19,8 @@ use crate::config::unit::{Count, Time, Timeout};
 pub(crate) struct Auth {
     /// Those who say who calls, by names of your choice.
     pub providers: Named<Provider>,
+    /// Services that are asked whether a request may pass, by names of your choice.
+    pub external: Named<External>,
     /// Metadata that upstreams are told of the caller: literals, or expressions that begin with `=`. What a client
     /// sends under these names never reaches an upstream.
     pub forward: Named<Placed<String>>,
@@ -184,6 +187,24 @@ struct LimitNamesMap {
     /// Names below `rate_limits`.
     names: Vec<Placed<String>>,
     /// `false` forgets the limits of the levels above.
+    #[serde(default = "yes")]
+    inherit: bool,
+}
+
+/// Names of external deciders that are asked here too.
+#[derive(Debug)]
+pub(crate) struct ExternalNames {
+    pub names: Vec<Placed<String>>,
+    pub inherit: bool,
+}
+
+/// External deciders, and whether they come to those of the levels above.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ExternalNamesMap {
+    /// Names below `auth.external`.
+    names: Vec<Placed<String>>,
+    /// `false` forgets the deciders of the levels above.
     #[serde(default = "yes")]
     inherit: bool,
 }
@@ -456,5 +477,15 @@ word_list_or_map!(
     |names| LimitNames { names, inherit: true },
     |map: LimitNamesMap| LimitNames { names: map.names, inherit: map.inherit },
     [Vec<String>, LimitNamesMap],
+    { "type": "array", "items": { "type": "string" } }
+);
+
+word_list_or_map!(
+    ExternalNames,
+    "names of external deciders, or a mapping with `names`",
+    |_| None,
+    |names| ExternalNames { names, inherit: true },
+    |map: ExternalNamesMap| ExternalNames { names: map.names, inherit: map.inherit },
+    [ExternalNamesMap],
     { "type": "array", "items": { "type": "string" } }
 );

@@ -3,6 +3,7 @@
 //! The comments of these types are what users read, in `docs/config.md` and in the JSON Schema. Meaning is checked by
 //! `check`; here stands only what can be told from one value. Unknown keys are mistakes everywhere.
 
+pub(crate) mod external;
 pub(crate) mod guard;
 mod listener;
 mod rest;

@@ -14,7 +14,7 @@ use crate::config::placed::{Named, Placed};
 use crate::config::tree::{Entry, Map, Node, Value};
 use crate::config::unit::{Count, Size, Timeout};
 
-use super::guard::{AddressRules, AuthRule, Cors, LimitNames, Require};
+use super::guard::{AddressRules, AuthRule, Cors, ExternalNames, LimitNames, Require};
 
 /// The settings of methods.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -73,6 +73,9 @@ pub(crate) struct Level {
     pub scopes: Option<Vec<String>>,
     /// Roles of which the caller must have one.
     pub roles: Option<Vec<String>>,
+    /// Names of external deciders that are asked here too, after those of the levels above; all of them must allow.
+    /// `auth: none` does not switch them off, `{ names: [], inherit: false }` does.
+    pub external: Option<ExternalNames>,
     /// Names of rate limits that count here too, beside those of the levels above.
     pub limits: Option<LimitNames>,
     /// How much one call counts against its limits.

@@ -19,7 +19,7 @@ fn require(texts: &[&str], inherit: bool) -> Level {
 
 fn limits(names: &[&str], inherit: bool) -> Level {
     let names = names.iter().map(ToString::to_string).collect();
-    Level { limits: Some(LimitNames { names, inherit }), ..Level::default() }
+    Level { limits: Some(Names { names, inherit }), ..Level::default() }
 }
 
 fn denied(net: &str, inherit: bool) -> Level {

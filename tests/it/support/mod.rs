@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows how the gateway is built; it is reached as its users reach it, by its command line and its ports.
 
+pub(crate) mod decider;
 pub(crate) mod echo;
 pub(crate) mod folder;
 pub(crate) mod frames;
