@@ -229,7 +229,7 @@ impl Check<'_> {
             .ok();
         let tls = tls.map(|tls| self.tls(tls));
         Some(upstream::Config {
-            services: services.unwrap_or_default().into_iter().map(|service| service.value).collect(),
+            services: services.map(|services| services.into_iter().map(|service| service.value).collect()),
             tls,
             max_response_bytes: limits.response.0,
             max_print_bytes: limits.print.0,

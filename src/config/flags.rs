@@ -153,7 +153,7 @@ impl Flags {
             }
             upstreams.push(upstream);
         }
-        let serves_the_rest = upstreams.iter().filter(|upstream| upstream.services.is_empty()).count();
+        let serves_the_rest = upstreams.iter().filter(|upstream| upstream.services.is_none()).count();
         if serves_the_rest > 1 {
             messages.push(format!(
                 "{serves_the_rest} of --upstream don't say which services they have, expected only one without: name \
@@ -203,7 +203,7 @@ fn parse_upstream(text: &str) -> Result<upstream::Config, String> {
     }
     let (addresses, tls) = parse_uri(uri)?;
     let names_services = text.contains('=') && name.contains('.');
-    let services = if names_services && check::is_service_pattern(name) { vec![name.to_owned()] } else { Vec::new() };
+    let services = (names_services && check::is_service_pattern(name)).then(|| vec![name.to_owned()]);
     Ok(upstream::Config { services, tls, ..upstream::Config::new(name, addresses) })
 }
 

@@ -177,10 +177,7 @@ fn bindings(
 /// The upstream that serves a service: one that names it, then the longest `package.*`, then the one that names none.
 fn upstream_of(service: &str, upstreams: &[Arc<Upstream>]) -> Result<Option<usize>, Problem> {
     let rank = |upstream: &Upstream| {
-        let patterns = &upstream.config().services;
-        if patterns.is_empty() {
-            return Some(0);
-        }
+        let Some(patterns) = &upstream.config().services else { return Some(0) };
         patterns.iter().filter_map(|pattern| pattern_rank(pattern, service)).max()
     };
     let ranked: Vec<(usize, usize)> =

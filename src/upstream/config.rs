@@ -14,8 +14,8 @@ pub const DEFAULT_MAX_PRINT_BYTES: usize = 64 << 20;
 pub struct Config {
     /// The name by which the rest of the configuration speaks of it.
     pub name: String,
-    /// The services that it serves: full names, or `package.*`. Empty: every service that no other upstream names.
-    pub services: Vec<String>,
+    /// The services that it serves: full names, or `package.*`. `None`: every service that no other upstream names.
+    pub services: Option<Vec<String>>,
     /// Where it listens; calls go to them in turn.
     pub addresses: Vec<Address>,
     /// How it is spoken to.
@@ -58,7 +58,7 @@ impl Config {
     pub fn new(name: impl Into<String>, addresses: Vec<Address>) -> Self {
         Self {
             name: name.into(),
-            services: Vec::new(),
+            services: None,
             addresses,
             tls: None,
             max_response_bytes: DEFAULT_MAX_RESPONSE_BYTES,

@@ -61,7 +61,10 @@ fn upstreams_are_read() {
     upstream("https://h/", Ok(upstream::Config { tls: tls.clone(), ..new("https://h/", tcp("h", 443)) }));
     upstream("x=https://[::1]", Ok(upstream::Config { tls: tls.clone(), ..new("x", tcp("::1", 443)) }));
     upstream("x=https://[::1]:7", Ok(upstream::Config { tls, ..new("x", tcp("::1", 7)) }));
-    upstream("a.b.*=h:1", Ok(upstream::Config { services: vec!["a.b.*".to_owned()], ..new("a.b.*", tcp("h", 1)) }));
+    upstream(
+        "a.b.*=h:1",
+        Ok(upstream::Config { services: Some(vec!["a.b.*".to_owned()]), ..new("a.b.*", tcp("h", 1)) }),
+    );
     upstream("x=unix:/s", Ok(new("x", vec![Address::Unix("/s".into())])));
     upstream("x=", Err("`` has no port, expected `HOST:PORT`"));
     upstream("=h:1", Err("`=h:1` has an empty name, expected `NAME=URI`"));
