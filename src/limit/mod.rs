@@ -198,6 +198,8 @@ impl Limits {
     }
 
     /// Holds a request to its limits: takes from all of them, or from none of them if one refuses.
+    ///
+    /// A request that goes while it waits for the store gets back what it took in memory, but not what the store takes.
     pub async fn check(&self, asks: &[Ask<'_>], now: Moment) -> Decision {
         let mut tally = Tally::new(asks, now);
         for (at, ask) in asks.iter().enumerate() {
@@ -251,7 +253,19 @@ struct Tally<'a> {
     outcome: Outcome,
     /// What each limit said, by its place among the asks.
     levels: SmallVec<[Option<Levels>; 4]>,
+    /// What is given back when this goes.
     taken: SmallVec<[(usize, Taken); 4]>,
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        let held = self.waiting_since.map(|since| since.elapsed()).unwrap_or_default();
+        for (at, taken) in &self.taken {
+            if let Some(ask) = self.asks.get(*at) {
+                ask.limit.local.give_back(taken, held);
+            }
+        }
+    }
 }
 
 impl<'a> Tally<'a> {
@@ -292,11 +306,12 @@ impl<'a> Tally<'a> {
         told.filter(|(limit, _)| !limit.config.shadow)
     }
 
-    fn decide(self) -> Decision {
+    fn decide(mut self) -> Decision {
         let mut decision =
             Decision { outcome: self.outcome, states: SmallVec::new(), retry_after: None, refused_by: None };
         match self.outcome {
             Outcome::Allowed => {
+                self.taken.clear();
                 for (ask, levels) in self.asks.iter().zip(&self.levels) {
                     if levels.is_none_or(|levels| !levels.refused()) {
                         ask.limit.metrics.allowed.inc();
@@ -307,7 +322,6 @@ impl<'a> Tally<'a> {
                 }
             }
             Outcome::Refused => {
-                self.give_back();
                 let refused = || self.told().filter(|(_, levels)| levels.refused());
                 if let Some((limit, levels)) = refused().next_back() {
                     decision.refused_by = Some(Arc::clone(&limit.config.name));
@@ -316,7 +330,7 @@ impl<'a> Tally<'a> {
                 let waits = refused().flat_map(|(_, levels)| [levels.rate, levels.quota]);
                 decision.retry_after = waits.flatten().filter_map(|level| level.wait).max();
             }
-            Outcome::Unavailable => self.give_back(),
+            Outcome::Unavailable => {}
         }
         decision
     }
@@ -326,15 +340,6 @@ impl<'a> Tally<'a> {
         for state in limit.states(levels, self.now) {
             decision.states.retain(|other| other.name != state.name);
             decision.states.push(state);
-        }
-    }
-
-    fn give_back(&self) {
-        let held = self.waiting_since.map(|since| since.elapsed()).unwrap_or_default();
-        for (at, taken) in &self.taken {
-            if let Some(ask) = self.asks.get(*at) {
-                ask.limit.local.give_back(taken, held);
-            }
         }
     }
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+
 use crate::limit::decision::{Decision, Outcome};
 use crate::limit::headers::Style;
 use crate::limit::moment::Moment;
@@ -383,4 +385,18 @@ async fn a_cluster_counts_each_limit_on_its_node() {
     assert_eq!(passed, 20);
     // Given back but for what leaked meanwhile, which at 30 an hour is far less than one.
     assert!((9..=10).contains(&count(&limits[0], "a").await));
+}
+
+#[tokio::test]
+async fn what_was_taken_in_memory_is_given_back_if_the_client_goes_while_the_store_is_asked() {
+    let Some(server) = Server::start() else { return };
+    let limits = instance(&[limit("local", "2/h", ""), shared("l", "9/h", "")], &server.config(PATIENT)).await;
+    server.signal("-STOP");
+    for _ in 0..20 {
+        let answer = check(&limits, &[("local", "k", 1), ("l", "k", 1)]).now_or_never();
+        assert!(answer.is_none(), "it goes while it waits: {answer:?}");
+    }
+    server.signal("-CONT");
+    // Giving back late keeps what leaked meanwhile, which at 2 an hour is far less than one.
+    assert!(count(&limits, "local").await >= 1);
 }
