@@ -2,6 +2,7 @@
 //! the control plane.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -18,6 +19,9 @@ use crate::gateway::Problem;
 use crate::gateway::config::Config;
 use crate::gateway::guard::Guard;
 use crate::limit::Limits;
+
+/// How long serving waits for the store of shared limits: what comes before it is there is held to `on_error`.
+const STORE_WAIT: Duration = Duration::from_secs(1);
 
 /// Makes what a configuration names.
 pub(super) fn guard(
@@ -46,6 +50,14 @@ pub(super) fn guard(
         Err(error) => problems.push(Problem { place: String::new(), message: error.to_string() }),
     }
     Err(problems)
+}
+
+/// Waits until the store of shared limits is there, if there is one, but not for long. Clients that come meanwhile wait
+/// in the queues of the sockets, or are served by the gateway before.
+pub(super) async fn store_is_there(guard: &Guard) {
+    if let Some(store) = guard.limits.store() {
+        store.ready(STORE_WAIT).await;
+    }
 }
 
 /// Whether a provider is what the configuration asks for, with its keys and what it remembers.
