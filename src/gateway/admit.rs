@@ -162,18 +162,18 @@ impl Policy {
         let host = head::host(head).unwrap_or_default();
         let facts = |caller| facts(calling, head, host, caller);
         if let Some(counting) = &self.limits {
-            counting.count(&counting.before, &facts(None), admission).await?;
+            counting.count(&counting.before, calling.connection.worker, &facts(None), admission).await?;
         }
         self.authenticate(calling.connection, head, admission).await?;
         let caller = admission.caller.clone();
         let id = caller.as_deref().map(Principal::id).unwrap_or_default();
         let facts = facts(caller.as_deref().map(|caller| auth(caller, &id)));
         if let Some(counting) = &self.limits {
-            counting.count(&counting.after, &facts, admission).await?;
+            counting.count(&counting.after, calling.connection.worker, &facts, admission).await?;
         }
         self.authorize(&facts, admission)?;
         self.identify(&facts, admission)?;
-        self.gate(&facts, caller.clone(), admission);
+        self.gate(&facts, calling.connection.worker, caller.clone(), admission);
         Ok(())
     }
 
@@ -268,13 +268,13 @@ impl Policy {
     }
 
     /// What the message decides is asked once it is there.
-    fn gate(&self, facts: &Facts<'_>, caller: Option<Arc<Principal>>, admission: &mut Admission) {
+    fn gate(&self, facts: &Facts<'_>, worker: usize, caller: Option<Arc<Principal>>, admission: &mut Admission) {
         let counting = self.limits.as_ref().filter(|counting| !counting.by_message.is_empty());
         if self.require_of_message.is_empty() && counting.is_none() {
             return;
         }
         let (require, counting) = (self.require_of_message.clone(), counting.cloned());
-        let gate = Arc::new(ByMessage { look: Look::of(facts), caller, require, counting });
+        let gate = Arc::new(ByMessage { look: Look::of(facts), worker, caller, require, counting });
         admission.gate = Some(Arc::new(move |message| gate.clone().admit(message).boxed()));
     }
 
@@ -339,11 +339,17 @@ impl Admission {
 }
 
 impl Counting {
-    async fn count(&self, counted: &[Counted], facts: &Facts<'_>, admission: &mut Admission) -> Result<(), Status> {
+    async fn count(
+        &self,
+        counted: &[Counted],
+        worker: usize,
+        facts: &Facts<'_>,
+        admission: &mut Admission,
+    ) -> Result<(), Status> {
         if counted.is_empty() {
             return Ok(());
         }
-        let decision = decide(&self.all, counted, self.cost, facts).await;
+        let decision = self.decide(counted, worker, facts).await;
         let refusal = decision.status(self.style);
         admission.decisions.push(decision);
         match refusal {
@@ -354,16 +360,17 @@ impl Counting {
             }
         }
     }
-}
 
-async fn decide(limits: &Limits, counted: &[Counted], cost: NonZeroU32, facts: &Facts<'_>) -> Decision {
-    let keys: SmallVec<[String; 4]> = counted.iter().map(|counted| counted.key(facts)).collect();
-    let asks: SmallVec<[Ask<'_>; 4]> = counted
-        .iter()
-        .zip(&keys)
-        .filter_map(|(counted, key)| Some(Ask { limit: counted.limit(facts)?, key: key.as_bytes(), cost }))
-        .collect();
-    limits.check(&asks, Moment::now()).await
+    async fn decide(&self, counted: &[Counted], worker: usize, facts: &Facts<'_>) -> Decision {
+        let cost = self.cost;
+        let keys: SmallVec<[String; 4]> = counted.iter().map(|counted| counted.key(facts)).collect();
+        let asks: SmallVec<[Ask<'_>; 4]> = counted
+            .iter()
+            .zip(&keys)
+            .filter_map(|(counted, key)| Some(Ask { limit: counted.limit(facts)?, key: key.as_bytes(), cost }))
+            .collect();
+        self.all.check(worker, &asks, Moment::now()).await
+    }
 }
 
 impl Counted {
@@ -387,6 +394,7 @@ impl Counted {
 /// What is asked of each message.
 struct ByMessage {
     look: Look,
+    worker: usize,
     caller: Option<Arc<Principal>>,
     require: Arc<[Arc<Expression>]>,
     counting: Option<Arc<Counting>>,
@@ -407,7 +415,7 @@ impl ByMessage {
             },
         };
         if let Some(counting) = &self.counting {
-            let decision = decide(&counting.all, &counting.by_message, counting.cost, &facts).await;
+            let decision = counting.decide(&counting.by_message, self.worker, &facts).await;
             if let Some(status) = decision.status(counting.style) {
                 return Err(status.with_cause("a limit by the message is used up"));
             }

@@ -16,7 +16,6 @@ use crate::auth::location::TokenLocation;
 use crate::expression::typing::Type;
 use crate::expression::{Environment, Expression};
 use crate::limit::rule::Rate;
-use crate::limit::store::Store;
 use crate::limit::{Limit, Limits};
 use crate::schema::{Method, Schema};
 use crate::telemetry::metrics::Metrics;
@@ -31,7 +30,7 @@ pub struct Guard {
 impl Guard {
     /// Tells the metrics how issuers and the store stand.
     pub fn tell(&self, metrics: &Metrics) {
-        let connected = self.limits.store().is_some_and(Store::connected);
+        let connected = self.limits.store().is_some_and(|store| store.connected());
         metrics.limit_store_connected.set(i64::from(connected));
         for provider in &self.providers {
             if let Provider::Jwt(issuer) = provider {

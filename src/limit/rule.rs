@@ -157,6 +157,17 @@ pub enum QuotaWindow {
     Month,
 }
 
+impl QuotaWindow {
+    /// How long it can be.
+    pub(super) const fn longest(self) -> Duration {
+        match self {
+            Self::Hour => Duration::from_secs(SECONDS_PER_HOUR),
+            Self::Day => Duration::from_secs(SECONDS_PER_DAY),
+            Self::Month => Duration::from_secs(LONGEST_MONTH_DAYS * SECONDS_PER_DAY),
+        }
+    }
+}
+
 /// So many requests in a window of the calendar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Quota {

@@ -21,6 +21,7 @@ mod demo;
 mod guard;
 mod heads;
 mod lifecycle;
+mod limit_service;
 mod odd;
 mod readme;
 mod reflection;

@@ -1,7 +1,7 @@
 //! Shared limits in a real redis-server: atomic from two instances, exact, bounded, and what holds while it is away.
 //! Without redis-server on the path these tests say so and pass.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use crate::limit::decision::{Decision, Outcome};
 use crate::limit::headers::Style;
 use crate::limit::moment::Moment;
 use crate::limit::rule::{Config, OnError, Scope};
-use crate::limit::store::{Store, StoreConfig, StoreError};
+use crate::limit::store::{Kind, RedisConfig, Store, StoreConfig, StoreError};
 use crate::limit::tests::{ask, limit};
 use crate::limit::{Ask, Limits};
 use crate::status::Code;
@@ -25,23 +25,42 @@ const READY: Duration = Duration::from_secs(10);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
+/// A folder of one test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("lockgate-limit-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A server of our own in a folder of its own, reached by a socket in it.
 struct Server {
-    folder: PathBuf,
     child: Child,
+    folder: Folder,
 }
 
 impl Server {
     /// `None`, and said so, if it is not installed.
     fn start() -> Option<Self> {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("lockgate-limit-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let child = Self::spawn(&folder, &["--port", "0"])?;
-        Some(Self { folder, child })
+        Self::start_with(Folder::new(), &["--port", "0"])
     }
 
-    fn spawn(folder: &PathBuf, arguments: &[&str]) -> Option<Child> {
+    fn start_with(folder: Folder, arguments: &[&str]) -> Option<Self> {
+        let child = Self::spawn(&folder.0, arguments)?;
+        Some(Self { child, folder })
+    }
+
+    fn spawn(folder: &Path, arguments: &[&str]) -> Option<Child> {
         let socket = folder.join("socket");
         let mut command = Command::new("redis-server");
         command.args(["--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket).args(arguments);
@@ -59,7 +78,7 @@ impl Server {
     }
 
     fn restart(&mut self) {
-        self.child = Self::spawn(&self.folder, &["--port", "0"]).unwrap();
+        self.child = Self::spawn(&self.folder.0, &["--port", "0"]).unwrap();
     }
 
     /// Stops it in its tracks or lets it go on: connections stay open, and nothing answers.
@@ -67,12 +86,16 @@ impl Server {
         assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
     }
 
+    fn url(&self) -> String {
+        format!("redis+unix://{}", self.folder.0.join("socket").display())
+    }
+
     fn config(&self, timeout: Duration) -> StoreConfig {
-        StoreConfig { timeout, ..StoreConfig::new(format!("redis+unix://{}", self.folder.join("socket").display())) }
+        StoreConfig { timeout, ..at(self.url()) }
     }
 
     async fn connection(&self) -> redis::aio::MultiplexedConnection {
-        connected(&redis::Client::open(self.config(PATIENT).url).unwrap()).await
+        connected(&redis::Client::open(self.url()).unwrap()).await
     }
 }
 
@@ -80,8 +103,20 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The store at this URL.
+fn at(url: impl Into<String>) -> StoreConfig {
+    StoreConfig::new(Kind::Redis(RedisConfig::new(url.into())))
+}
+
+fn open(config: &StoreConfig) -> Result<Arc<Store>, StoreError> {
+    Store::open(config, &[], 0, None)
+}
+
+fn build(configs: &[Config], store: &StoreConfig) -> Limits {
+    Limits::build(configs, Some(open(store).unwrap()), &Metrics::new(), None).unwrap()
 }
 
 /// A connection to a server that may just be starting.
@@ -101,7 +136,7 @@ fn shared(name: &str, rate: &str, quota: &str) -> Config {
 }
 
 async fn instance(configs: &[Config], store: &StoreConfig) -> Limits {
-    let limits = Limits::build(configs, Some(store), &Metrics::new(), None).unwrap();
+    let limits = build(configs, store);
     assert!(limits.store().unwrap().ready(READY).await, "the store is there");
     limits
 }
@@ -109,7 +144,7 @@ async fn instance(configs: &[Config], store: &StoreConfig) -> Limits {
 async fn check(limits: &Limits, asks: &[(&str, &str, u32)]) -> Decision {
     let asks: Vec<Ask<'_>> =
         asks.iter().map(|(name, key, cost)| ask(limits.find(name, None).unwrap(), key, *cost)).collect();
-    limits.check(&asks, Moment::now()).await
+    limits.check(0, &asks, Moment::now()).await
 }
 
 async fn count(limits: &Limits, name: &str) -> u32 {
@@ -324,9 +359,9 @@ async fn a_server_that_hangs_is_noticed_at_once_and_taken_back() {
 
 #[tokio::test]
 async fn what_was_taken_in_memory_is_given_back_if_the_store_is_away_and_denies() {
-    let store = StoreConfig::new("redis+unix:///nonexistent/socket".into());
+    let store = at("redis+unix:///nonexistent/socket");
     let deny = Config { on_error: OnError::Deny, ..shared("deny", "10/h", "") };
-    let limits = Limits::build(&[limit("local", "2/h", ""), deny], Some(&store), &Metrics::new(), None).unwrap();
+    let limits = build(&[limit("local", "2/h", ""), deny], &store);
     for _ in 0..20 {
         let decision = check(&limits, &[("local", "k", 1), ("deny", "k", 1)]).await;
         assert_eq!(decision.outcome, Outcome::Unavailable);
@@ -336,28 +371,26 @@ async fn what_was_taken_in_memory_is_given_back_if_the_store_is_away_and_denies(
 
 #[tokio::test]
 async fn a_store_survives_a_reload_that_does_not_change_it() {
-    let store = StoreConfig::new("redis://127.0.0.1:1".into());
-    let build = |store: &StoreConfig, previous: Option<&Limits>| {
-        Limits::build(&[shared("l", "1/s", "")], Some(store), &Metrics::new(), previous).unwrap()
-    };
-    let first = build(&store, None);
-    let same = build(&store, Some(&first));
-    assert!(Arc::ptr_eq(first.store.as_ref().unwrap(), same.store.as_ref().unwrap()));
-    let other = build(&StoreConfig { prefix: "other:".into(), ..store }, Some(&first));
-    assert!(!Arc::ptr_eq(first.store.as_ref().unwrap(), other.store.as_ref().unwrap()));
+    let config = RedisConfig::new("redis://127.0.0.1:1".into());
+    let store = StoreConfig::new(Kind::Redis(config.clone()));
+    let first = open(&store).unwrap();
+    let again = |store: &StoreConfig| Arc::ptr_eq(&first, &Store::open(store, &[], 0, Some(&first)).unwrap());
+    assert!(again(&store));
+    assert!(!again(&StoreConfig { timeout: PATIENT, ..store.clone() }));
+    assert!(!again(&StoreConfig::new(Kind::Redis(RedisConfig { prefix: "other:".into(), ..config }))));
 }
 
 #[tokio::test]
 async fn urls_are_checked_and_never_printed() {
     for url in ["", "redis", "http://127.0.0.1", "redis://:secret@host:notaport", "+cluster://x", "rediss+cluster:x"] {
-        let config = StoreConfig::new(url.to_owned());
-        let error = Store::open(&config).unwrap_err();
+        let config = at(url);
+        let error = open(&config).unwrap_err();
         assert!(matches!(error, StoreError::Url(_)), "{url}: {error}");
         assert!(!format!("{error} {error:?} {config:?}").contains("secret"));
     }
     for url in ["redis://:secret@127.0.0.1:1/2", "rediss://127.0.0.1:1", "redis+cluster://127.0.0.1:1", "valkey://h:1"]
     {
-        assert!(Store::open(&StoreConfig::new(url.to_owned())).is_ok(), "{url}");
+        assert!(open(&at(url)).is_ok(), "{url}");
     }
 }
 
@@ -369,9 +402,9 @@ async fn a_cluster_counts_each_limit_on_its_node() {
     let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let (port, bus) = (free(), free());
     let arguments = ["--port", &port, "--cluster-enabled", "yes", "--cluster-port", &bus, "--bind", "127.0.0.1"];
-    server.child = Server::spawn(&server.folder, &arguments).unwrap();
+    server.child = Server::spawn(&server.folder.0, &arguments).unwrap();
     let url = format!("redis+cluster://127.0.0.1:{port}");
-    let store = StoreConfig { timeout: PATIENT, ..StoreConfig::new(url) };
+    let store = StoreConfig { timeout: PATIENT, ..at(url) };
     let mut connection = connected(&redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap()).await;
     let () = redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16_383).query_async(&mut connection).await.unwrap();
     let configs = [shared("a", "30/h", ""), shared("b", "", "20/mo")];
@@ -399,4 +432,16 @@ async fn what_was_taken_in_memory_is_given_back_if_the_client_goes_while_the_sto
     server.signal("-CONT");
     // Giving back late keeps what leaked meanwhile, which at 2 an hour is far less than one.
     assert!(count(&limits, "local").await >= 1);
+}
+
+#[tokio::test]
+async fn a_store_that_nobody_asks_is_seen_to_go() {
+    let Some(mut server) = Server::start() else { return };
+    let limits = instance(&[shared("l", "9/h", "")], &server.config(PATIENT)).await;
+    server.kill();
+    let begun = Instant::now();
+    while limits.store().unwrap().connected() {
+        assert!(begun.elapsed() < READY, "it is noticed");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
