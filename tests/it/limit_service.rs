@@ -226,9 +226,12 @@ rate_limits: {{ store: {{ {store} }}, a: {{ key: =client.ip, scope: shared, {lim
         ("on_error: deny", "rate: 5/s", "neither `url` nor `upstream` or both"),
         ("url: 'redis://h', upstream: limiter", "rate: 5/s", "neither `url` nor `upstream` or both"),
         ("url: 'redis://h', domain: d", "rate: 5/s", "`domain` stands without `upstream`"),
+        ("url: 'redis://h', ca: ca.pem", "rate: 5/s", "`ca` stands beside a `url` without TLS"),
+        ("upstream: limiter, ca: ca.pem", "rate: 5/s", "`ca` stands beside `upstream`"),
         ("upstream: limiter, domain: ''", "rate: 5/s", "`domain` is empty"),
         ("upstream: limitr", "rate: 5/s", "did you mean `limiter`?"),
         ("upstream: limiter", "rate: 5/s, burst: 6", "a burst of 6 can't be told to a rate limit service"),
+        ("url: 'rediss://h', ca: ca.pem", "rate: 5/s", "ca.pem"),
     ] {
         let checked = check(store, limit);
         let all = checked.stderr + &checked.stdout;

@@ -160,15 +160,26 @@ impl Check<'_> {
     }
 
     fn store(&mut self, store: Placed<guard::Store>) -> Option<StoreConfig> {
-        let Placed { value: guard::Store { url, upstream, domain, timeout, on_error: _ }, span } = store;
+        let Placed { value: guard::Store { url, ca, upstream, domain, timeout, on_error: _ }, span } = store;
         let kind = match (url, upstream) {
             (Some(url), None) => {
                 if let Some(domain) = domain {
                     self.problems.push(domain.span, "`domain` stands without `upstream`");
                 }
-                Kind::Redis(RedisConfig::new(url.value))
+                let ca = ca.filter(|ca| ca.value != "system");
+                if let Some(ca) =
+                    ca.as_ref().filter(|_| !url.value.starts_with("rediss") && !url.value.starts_with("valkeys"))
+                {
+                    self.problems.push(ca.span, "`ca` stands beside a `url` without TLS, expected `rediss://…`");
+                }
+                let ca = ca.map(|ca| self.path(&ca.value));
+                Kind::Redis(RedisConfig { ca, ..RedisConfig::new(url.value) })
             }
             (None, Some(upstream)) => {
+                if let Some(ca) = ca {
+                    let message = "`ca` stands beside `upstream`, expected it in the `tls` of that upstream";
+                    self.problems.push(ca.span, message);
+                }
                 self.known(&upstream, Section::Upstreams);
                 if let Some(domain) = domain.as_ref().filter(|domain| domain.value.is_empty()) {
                     self.problems.push(domain.span, "`domain` is empty");

@@ -253,6 +253,9 @@ pub(crate) struct Store {
     /// Of a Redis or a Valkey: `redis://`, `redis+unix://`, `rediss://` for TLS, `redis+cluster://` or
     /// `rediss+cluster://`.
     pub url: Option<Placed<String>>,
+    /// The authorities to trust, for a `url` with TLS: `system`, or a PEM file.
+    #[schemars(extend("default" = "system"))]
+    pub ca: Option<Placed<String>>,
     /// One of `upstreams`, which speaks version 3 of Envoy's rate limit protocol. It counts in windows of its own:
     /// limits that it shares have no `burst`, and a request that one limit refuses counts against the others too.
     pub upstream: Option<Placed<String>>,
@@ -272,6 +275,7 @@ impl Default for Store {
     fn default() -> Self {
         Self {
             url: None,
+            ca: None,
             upstream: None,
             domain: None,
             timeout: Timeout(store::DEFAULT_TIMEOUT),

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 
 use crate::limit::decision::{Decision, Outcome};
 use crate::limit::headers::Style;
@@ -371,13 +372,21 @@ async fn what_was_taken_in_memory_is_given_back_if_the_store_is_away_and_denies(
 
 #[tokio::test]
 async fn a_store_survives_a_reload_that_does_not_change_it() {
-    let config = RedisConfig::new("redis://127.0.0.1:1".into());
+    let folder = Folder::new();
+    let file = folder.0.join("ca.pem");
+    std::fs::write(&file, authority().0.pem()).unwrap();
+    let config = RedisConfig { ca: Some(file.clone()), ..RedisConfig::new("rediss://127.0.0.1:1".into()) };
     let store = StoreConfig::new(Kind::Redis(config.clone()));
     let first = open(&store).unwrap();
     let again = |store: &StoreConfig| Arc::ptr_eq(&first, &Store::open(store, &[], 0, Some(&first)).unwrap());
     assert!(again(&store));
     assert!(!again(&StoreConfig { timeout: PATIENT, ..store.clone() }));
     assert!(!again(&StoreConfig::new(Kind::Redis(RedisConfig { prefix: "other:".into(), ..config }))));
+    std::fs::write(&file, authority().0.pem()).unwrap();
+    assert!(!again(&store), "the authorities are others");
+    std::fs::write(&file, "none").unwrap();
+    let error = open(&store).unwrap_err().to_string();
+    assert!(error.contains("ca.pem") && error.contains("no PEM certificate"), "{error}");
 }
 
 #[tokio::test]
@@ -394,19 +403,102 @@ async fn urls_are_checked_and_never_printed() {
     }
 }
 
+/// An authority, to sign with and to be trusted.
+fn authority() -> (rcgen::Certificate, Issuer<'static, KeyPair>) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate, Issuer::new(params, key))
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+}
+
+#[tokio::test]
+async fn tls_trusts_the_configured_authority_alone_and_errors_show_no_password() {
+    let folder = Folder::new();
+    let (root, issuer) = authority();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let (other, _) = authority();
+    for (name, content) in [
+        ("server.crt", certificate.pem()),
+        ("server.key", key.serialize_pem()),
+        ("ca.pem", root.pem()),
+        ("other.pem", other.pem()),
+    ] {
+        std::fs::write(folder.0.join(name), content).unwrap();
+    }
+    let [ca, other] = ["ca.pem", "other.pem"].map(|name| folder.0.join(name));
+    let port = free_port();
+    let tls = ["--tls-cert-file", "server.crt", "--tls-key-file", "server.key", "--tls-auth-clients", "no"];
+    let arguments = [&["--port", "0", "--requirepass", "sesame", "--tls-port", &port][..], &tls].concat();
+    let Some(_server) = Server::start_with(folder, &arguments) else { return };
+    let config = |ca: Option<&PathBuf>, host: &str| RedisConfig {
+        ca: ca.cloned(),
+        ..RedisConfig::new(format!("rediss://:sesame@{host}:{port}"))
+    };
+
+    let store = StoreConfig { timeout: PATIENT, ..StoreConfig::new(Kind::Redis(config(Some(&ca), "localhost"))) };
+    let limits = instance(&[shared("l", "3/h", "")], &store).await;
+    assert_eq!(count(&limits, "l").await, 3);
+
+    for (ca, host) in [(Some(&other), "localhost"), (None, "localhost"), (Some(&ca), "127.0.0.1")] {
+        let Err(error) = super::redis::Client::new(&config(ca, host)).unwrap().connect().await else {
+            panic!("{ca:?} {host} is trusted")
+        };
+        let error = format!("{error} {error:?}");
+        assert!(error.contains("certificate") && !error.contains("sesame"), "{error}");
+    }
+}
+
+/// A node of a cluster, and its ports.
+struct Node {
+    server: Server,
+    port: String,
+    bus: String,
+}
+
+impl Node {
+    fn start() -> Option<Self> {
+        let (port, bus) = (free_port(), free_port());
+        let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"];
+        let arguments = [&["--bind", "127.0.0.1", "--port", &port][..], &cluster].concat();
+        let server = Server::start_with(Folder::new(), &arguments)?;
+        Some(Self { server, port, bus })
+    }
+
+    async fn ask(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
+        let (first, rest) = words.split_first().unwrap();
+        redis::cmd(first).arg(rest).query_async(&mut self.server.connection().await).await
+    }
+
+    async fn keys(&self) -> Vec<String> {
+        redis::from_redis_value(self.ask(&["KEYS", "*"]).await.unwrap()).unwrap()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_counts_each_limit_on_its_node() {
-    let Some(mut server) = Server::start() else { return };
-    server.kill();
-    // A port that was free a moment ago; the bus of the cluster is on another that is left to the system as well.
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let (port, bus) = (free(), free());
-    let arguments = ["--port", &port, "--cluster-enabled", "yes", "--cluster-port", &bus, "--bind", "127.0.0.1"];
-    server.child = Server::spawn(&server.folder.0, &arguments).unwrap();
-    let url = format!("redis+cluster://127.0.0.1:{port}");
-    let store = StoreConfig { timeout: PATIENT, ..at(url) };
-    let mut connection = connected(&redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap()).await;
-    let () = redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16_383).query_async(&mut connection).await.unwrap();
+    let Some(nodes) = (0..3).map(|_| Node::start()).collect::<Option<Vec<_>>>() else { return };
+    for (node, (first, last)) in nodes.iter().zip([("0", "5460"), ("5461", "10922"), ("10923", "16383")]) {
+        node.ask(&["CLUSTER", "ADDSLOTSRANGE", first, last]).await.unwrap();
+    }
+    for node in &nodes[1..] {
+        nodes[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &node.port, &node.bus]).await.unwrap();
+    }
+    let begun = Instant::now();
+    for node in &nodes {
+        let told = || async { format!("{:?}", node.ask(&["CLUSTER", "INFO"]).await) };
+        while !told().await.contains("cluster_state:ok") {
+            assert!(begun.elapsed() < 2 * READY, "{}", told().await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let store = StoreConfig { timeout: PATIENT, ..at(format!("redis+cluster://127.0.0.1:{}", nodes[0].port)) };
     let configs = [shared("a", "30/h", ""), shared("b", "", "20/mo")];
     let limits = [instance(&configs, &store).await, instance(&configs, &store).await];
     let mut passed = 0;
@@ -418,6 +510,16 @@ async fn a_cluster_counts_each_limit_on_its_node() {
     assert_eq!(passed, 20);
     // Given back but for what leaked meanwhile, which at 30 an hour is far less than one.
     assert!((9..=10).contains(&count(&limits[0], "a").await));
+    for number in 0..30 {
+        check(&limits[0], &[("a", &number.to_string(), 1)]).await;
+    }
+    let mut keys = 0;
+    for node in &nodes {
+        let own = node.keys().await.len();
+        assert!(own > 0, "every node has some of them");
+        keys += own;
+    }
+    assert_eq!(keys, 32, "and each stands on one");
 }
 
 #[tokio::test]
