@@ -206,9 +206,16 @@ fn what_the_service_says_is_not_taken_on_trust() {
 #[test]
 fn the_first_request_of_a_process_is_asked_about() {
     let limiter = Limiter::start();
-    for _ in 0..3 {
-        gateway(&limiter, &format!("{PATIENT}, on_error: deny"), ALL).get("/v1/ping").expect(200);
-    }
+    // Later than a process that would not wait is ready, and sooner than one waits at most.
+    limiter.behave(Behaviour::Slow(Duration::from_millis(400)));
+    gateway(&limiter, &format!("{PATIENT}, on_error: deny"), ALL).get("/v1/ping").expect(200);
+}
+
+#[test]
+fn a_process_starts_without_its_service() {
+    let limiter = Limiter::start();
+    limiter.behave(Behaviour::Hang);
+    gateway(&limiter, &format!("{PATIENT}, on_error: deny"), ALL).get("/v1/ping").expect(503);
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A rate limit service as Envoy's protocol has it: a tonic server that counts in fixed windows, at a moment that never
-//! passes, and can be told to hang, to fail, to answer nonsense, or to go and come back.
+//! passes, and can be told to be slow, to hang, to fail, to answer nonsense, or to go and come back.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -27,6 +27,8 @@ const NOW: u64 = 20_000 * 86_400 + 620;
 pub(crate) enum Behaviour {
     #[default]
     Count,
+    /// Counts, and takes this long to answer.
+    Slow(Duration),
     Hang,
     Fail,
     Answer(RateLimitResponse),
@@ -107,6 +109,10 @@ impl RateLimitService for Service {
         };
         match behaviour {
             Behaviour::Count => Ok(Response::new(self.0.lock().unwrap().count(&question))),
+            Behaviour::Slow(delay) => {
+                tokio::time::sleep(delay).await;
+                Ok(Response::new(self.0.lock().unwrap().count(&question)))
+            }
             Behaviour::Hang => std::future::pending().await,
             Behaviour::Fail => Err(Status::internal("limiter-secret")),
             Behaviour::Answer(answer) => Ok(Response::new(answer)),
