@@ -165,18 +165,22 @@ fn duration(duration: prost_types::Duration) -> Option<Duration> {
 mod tests {
     //! What may be answered, and what may be asked, at their edges.
 
+    use std::sync::Arc;
     use std::time::Duration;
 
+    use prometheus_client::metrics::counter::Counter;
     use prost_types::Duration as ProtoDuration;
 
     use super::{MAX_KEY_BYTES, descriptors, key, read};
     use crate::limit::Limits;
     use crate::limit::rule::Config;
-    use crate::limit::store::StoreError;
+    use crate::limit::store::{Kind, ServiceConfig, Store, StoreConfig, StoreError};
     use crate::limit::tests::{ask, limit};
     use crate::pb::envoy::service::ratelimit::v3::RateLimitResponse;
     use crate::pb::envoy::service::ratelimit::v3::rate_limit_response::{Code, DescriptorStatus, RateLimit};
     use crate::telemetry::metrics::Metrics;
+    use crate::upstream::config::Address;
+    use crate::upstream::{self, Upstream};
 
     fn limits(configs: &[Config]) -> Limits {
         Limits::build(configs, None, &Metrics::new(), None).unwrap()
@@ -189,6 +193,26 @@ mod tests {
             limit_remaining: remaining,
             duration_until_reset: Some(ProtoDuration { seconds, nanos: 0 }),
         }
+    }
+
+    #[tokio::test]
+    async fn a_store_survives_a_reload_that_keeps_its_upstream() {
+        let upstream = |name: &str| {
+            let address = Address::Tcp { host: "127.0.0.1".into(), port: 1 };
+            Arc::new(Upstream::new(upstream::Config::new(name, vec![address]), 1, Counter::default()).unwrap())
+        };
+        let kind = |domain: &str| Kind::Service(ServiceConfig { upstream: "b".into(), domain: domain.into() });
+        let config = StoreConfig::new(kind("d"));
+        let upstreams = [upstream("a"), upstream("b")];
+        let store = Store::open(&config, &upstreams, 0, None).unwrap();
+        let again = |config: &StoreConfig, upstreams: &[Arc<Upstream>]| {
+            Arc::ptr_eq(&store, &Store::open(config, upstreams, 0, Some(&store)).unwrap())
+        };
+        assert!(again(&config, &upstreams));
+        assert!(!again(&config, &[upstream("b")]), "its connections are others");
+        assert!(!again(&StoreConfig::new(kind("e")), &upstreams));
+        let error = Store::open(&config, &upstreams[..1], 0, None).unwrap_err().to_string();
+        assert_eq!(error, "there is no upstream \"b\" to be the rate limit store");
     }
 
     #[test]
