@@ -2,6 +2,7 @@
 //! the control plane.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::task::AbortHandle;
@@ -18,11 +19,18 @@ use crate::gateway::Problem;
 use crate::gateway::config::Config;
 use crate::gateway::guard::Guard;
 use crate::limit::Limits;
+use crate::limit::rule::Scope;
+use crate::limit::store::Store;
+use crate::upstream::Upstream;
+
+/// How long serving waits for the store of shared limits: what comes before it is there is held to `on_error`.
+const STORE_WAIT: Duration = Duration::from_secs(1);
 
 /// Makes what a configuration names.
 pub(super) fn guard(
     config: &Config,
     environment: &Environment,
+    upstreams: &[Arc<Upstream>],
     previous: Option<&Guard>,
 ) -> Result<Guard, Vec<Problem>> {
     // What fetches, or connects to a store, does so on the control plane.
@@ -40,12 +48,30 @@ pub(super) fn guard(
     }
     let rules: Vec<_> = config.limits.iter().flat_map(|rule| rule.policies.iter().cloned()).collect();
     let counted = previous.map(|guard| &*guard.limits);
-    match Limits::build(&rules, config.store.as_ref(), &environment.metrics, counted) {
+    let store = match config.store.as_ref().filter(|_| rules.iter().any(|rule| rule.scope == Scope::Shared)) {
+        Some(store) => {
+            let before = counted.and_then(Limits::store);
+            Store::open(store, upstreams, environment.workers, before)
+                .map(Some)
+                .map_err(|error| problem(error.to_string()))
+        }
+        None => Ok(None),
+    };
+    let Ok(store) = store else { return Err(problems) };
+    match Limits::build(&rules, store, &environment.metrics, counted) {
         Ok(limits) if problems.is_empty() => return Ok(Guard { providers, limits: Arc::new(limits) }),
         Ok(_) => {}
         Err(error) => problems.push(Problem { place: String::new(), message: error.to_string() }),
     }
     Err(problems)
+}
+
+/// Waits until the store of shared limits is there, if there is one, but not for long. Clients that come meanwhile wait
+/// in the queues of the sockets, or are served by the gateway before.
+pub(super) async fn store_is_there(guard: &Guard) {
+    if let Some(store) = guard.limits.store() {
+        store.ready(STORE_WAIT).await;
+    }
 }
 
 /// Whether a provider is what the configuration asks for, with its keys and what it remembers.

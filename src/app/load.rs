@@ -55,11 +55,15 @@ pub fn load(
         }
     };
     let known = previous.map_or(&[] as &[_], Gateway::upstreams);
-    let upstreams = upstreams(&config.gateway.upstreams, environment, known).unwrap_or_else(|found| {
-        problems.extend(found);
-        Vec::new()
-    });
-    let guard = match guard(&config.gateway, environment, previous.map(Gateway::guard)) {
+    let upstreams = match upstreams(&config.gateway.upstreams, environment, known) {
+        Ok(upstreams) => upstreams,
+        // What needs one of them can't be made, and would say so.
+        Err(found) => {
+            problems.extend(found);
+            return Err(problems);
+        }
+    };
+    let guard = match guard(&config.gateway, environment, &upstreams, previous.map(Gateway::guard)) {
         Ok(guard) => guard,
         Err(found) => {
             problems.extend(found);

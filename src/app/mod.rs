@@ -24,7 +24,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use self::certificates::Certificates;
-use self::guard::Keeping;
+use self::guard::{Keeping, store_is_there};
 pub use self::load::{Environment, check_tls, load};
 use self::reflection::Asking;
 use self::reload::Reload;
@@ -98,6 +98,7 @@ pub async fn run_on(
     let (drainer, drain) = drain::channel();
     let mut doors = Doors::open(&config).await?;
     let mut signals = Signals::listen()?;
+    store_is_there(current.load_full().guard()).await;
 
     let threads = start_workers(&mut doors.listeners, workers, (&current, &drain, &environment))?;
     let (events, inbox) = mpsc::channel();
@@ -109,7 +110,6 @@ pub async fn run_on(
         tasks: HashMap::new(),
     };
     let runtime = config.runtime.clone();
-    let introduction = introduce(doors.first());
     let reloading = Reload {
         config,
         reread,
@@ -131,7 +131,7 @@ pub async fn run_on(
 
     health.set_ready(true);
     // Whoever serves is not stopped by a full disk or a reader that is gone.
-    let _ = tell(&format!("{introduction}{}\n", doors.described));
+    let _ = tell(&format!("{}{}\n", introduce(doors.first()), doors.described));
     signals.next().await;
 
     health.set_ready(false);

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::Reread;
 use super::certificates::Certificates;
-use super::guard::Keeping;
+use super::guard::{Keeping, store_is_there};
 use super::load::{Environment, load};
 use super::reflection::Asking;
 use super::sources::Fingerprint;
@@ -99,6 +99,7 @@ impl Reload {
                 self.note_what_needs_a_restart(&config);
                 let routes = gateway.endpoints().len();
                 self.keeping.follow(&gateway.guard().providers);
+                self.environment.control.block_on(store_is_there(gateway.guard()));
                 self.current.store(Arc::new(gateway));
                 self.config = config;
                 self.asking.follow(&self.config);

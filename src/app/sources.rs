@@ -10,6 +10,7 @@ use globset::{Glob, GlobSetBuilder};
 
 use crate::config::{Config, ProtoSource};
 use crate::gateway::Problem;
+use crate::limit::store::Kind;
 use crate::schema::compile;
 use crate::schema::load::SourceSet;
 
@@ -180,6 +181,9 @@ impl Fingerprint {
         for tls in config.gateway.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref()) {
             let identity = tls.identity.iter().flat_map(|(certificate, key)| [certificate, key]);
             tls.ca.iter().chain(identity).for_each(|file| add(file));
+        }
+        if let Some(Kind::Redis(redis)) = config.gateway.store.as_ref().map(|store| &store.kind) {
+            redis.ca.iter().for_each(|file| add(file));
         }
         Self(stamps)
     }

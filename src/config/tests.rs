@@ -122,6 +122,16 @@ fn listeners_admin_and_runtime_are_read() {
 }
 
 #[test]
+fn an_upstream_of_no_services_stands_beside_the_one_of_the_rest() {
+    let config = parsed(
+        "upstreams: { all: { address: 'h:1' }, asked: { services: [], address: 'h:2' } }\ndescriptors: { paths: [a] }\n",
+    );
+    let config = config.unwrap_or_else(|invalid| panic!("{invalid}"));
+    let services: Vec<_> = config.gateway.upstreams.into_iter().map(|upstream| upstream.services).collect();
+    assert_eq!(services, [None, Some(Vec::new())]);
+}
+
+#[test]
 fn upstreams_and_descriptors_are_read_with_paths_relative_to_the_file() {
     let config = parsed(
         "descriptors:\n  paths: [sets/, /abs.pb]\n  proto: [{ root: proto }, { root: p2, files: ['a/*.proto'] }]\n  \

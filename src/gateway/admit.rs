@@ -142,17 +142,23 @@ pub(super) struct Calling<'a> {
     pub(super) connection: &'a Connection,
 }
 
-/// The client as limits count it, where that is not its address: all of a /64 of IPv6 are one.
-struct Customer(Option<Box<str>>);
+/// The client as limits count it.
+struct Customer {
+    /// The worker that serves it.
+    worker: usize,
+    /// Where that is not its address: all of a /64 of IPv6 are one.
+    address: Option<Box<str>>,
+}
 
 impl Customer {
     fn of(calling: Calling<'_>) -> Self {
         let key = address_key(calling.address);
-        Self((key != calling.address).then(|| key.to_string().into()))
+        let address = (key != calling.address).then(|| key.to_string().into());
+        Self { worker: calling.connection.worker, address }
     }
 
     fn facts<'f>(&'f self, facts: &Facts<'f>) -> Facts<'f> {
-        Facts { client_address: self.0.as_deref().unwrap_or(facts.client_address), ..*facts }
+        Facts { client_address: self.address.as_deref().unwrap_or(facts.client_address), ..*facts }
     }
 }
 
@@ -200,7 +206,7 @@ impl Policy {
         let facts = |caller| facts(calling, head, host, caller);
         let customer = Customer::of(calling);
         if let Some(counting) = &self.limits {
-            counting.count(&counting.before, &customer.facts(&facts(None)), admission).await?;
+            counting.count(&counting.before, &customer, &facts(None), admission).await?;
         }
         if self.closed {
             return Err(denied("no_rule"));
@@ -209,7 +215,7 @@ impl Policy {
         let caller = admission.caller.clone();
         let facts = facts(caller.as_deref().map(auth));
         if let Some(counting) = &self.limits {
-            counting.count(&counting.after, &customer.facts(&facts), admission).await?;
+            counting.count(&counting.after, &customer, &facts, admission).await?;
         }
         self.authorize(&facts)?;
         self.ask_deciders(calling, head, admission).await?;
@@ -381,11 +387,17 @@ impl Admission {
 }
 
 impl Counting {
-    async fn count(&self, counted: &[Counted], facts: &Facts<'_>, admission: &mut Admission) -> Result<(), Status> {
+    async fn count(
+        &self,
+        counted: &[Counted],
+        customer: &Customer,
+        facts: &Facts<'_>,
+        admission: &mut Admission,
+    ) -> Result<(), Status> {
         if counted.is_empty() {
             return Ok(());
         }
-        let decision = decide(&self.all, counted, self.cost, facts).await;
+        let decision = self.decide(counted, customer, facts).await;
         let refusal = decision.status(self.style);
         admission.decisions.push(decision);
         match refusal {
@@ -393,16 +405,17 @@ impl Counting {
             Some(status) => Err(status.with_refusal("rate_limit")),
         }
     }
-}
 
-async fn decide(limits: &Limits, counted: &[Counted], cost: NonZeroU32, facts: &Facts<'_>) -> Decision {
-    let keys: SmallVec<[String; 4]> = counted.iter().map(|counted| counted.key(facts)).collect();
-    let asks: SmallVec<[Ask<'_>; 4]> = counted
-        .iter()
-        .zip(&keys)
-        .filter_map(|(counted, key)| Some(Ask { limit: counted.limit(facts)?, key: key.as_bytes(), cost }))
-        .collect();
-    limits.check(&asks, Moment::now()).await
+    async fn decide(&self, counted: &[Counted], customer: &Customer, facts: &Facts<'_>) -> Decision {
+        let (cost, facts) = (self.cost, &customer.facts(facts));
+        let keys: SmallVec<[String; 4]> = counted.iter().map(|counted| counted.key(facts)).collect();
+        let asks: SmallVec<[Ask<'_>; 4]> = counted
+            .iter()
+            .zip(&keys)
+            .filter_map(|(counted, key)| Some(Ask { limit: counted.limit(facts)?, key: key.as_bytes(), cost }))
+            .collect();
+        self.all.check(customer.worker, &asks, Moment::now()).await
+    }
 }
 
 impl Counted {
@@ -458,8 +471,7 @@ impl ByMessage {
             },
         };
         if let Some(counting) = &self.counting {
-            let facts = self.customer.facts(&facts);
-            let decision = decide(&counting.all, &counting.by_message, counting.cost, &facts).await;
+            let decision = counting.decide(&counting.by_message, &self.customer, &facts).await;
             if let Some(status) = decision.status(counting.style) {
                 return Err(status.with_refusal("rate_limit"));
             }

@@ -18,7 +18,6 @@ use crate::auth::trouble::Failing;
 use crate::expression::typing::Type;
 use crate::expression::{Environment, Expression};
 use crate::limit::rule::{Quota, Rate};
-use crate::limit::store::Store;
 use crate::limit::{Limit, Limits};
 use crate::schema::{Method, Schema};
 use crate::telemetry::metrics::Metrics;
@@ -33,7 +32,7 @@ pub struct Guard {
 impl Guard {
     /// Tells the metrics how issuers and the store stand.
     pub fn tell(&self, metrics: &Metrics) {
-        let connected = self.limits.store().is_some_and(Store::connected);
+        let connected = self.limits.store().is_some_and(|store| store.connected());
         metrics.limit_store_connected.set(i64::from(connected));
         for provider in &self.providers {
             if let Provider::Jwt(issuer) = provider {
@@ -241,7 +240,7 @@ impl Compiler<'_> {
 fn per_second(limit: &Limit) -> f64 {
     let policy = limit.config().policy;
     let of_rate = |rate: Rate| f64::from(rate.count().get()) / rate.window().duration().as_secs_f64();
-    let of_quota = |quota: Quota| f64::from(quota.count.get()) / quota.window.usual().as_secs_f64();
+    let of_quota = |quota: Quota| f64::from(quota.count.get()) / quota.window.longest().as_secs_f64();
     policy.rate.map_or(f64::INFINITY, of_rate).min(policy.quota.map_or(f64::INFINITY, of_quota))
 }
 

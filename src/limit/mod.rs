@@ -6,9 +6,11 @@
 //! 1. The local ones, in order, all of them: they cost no more than a look into a table.
 //! 2. If none of them refused, the shared ones, in one round trip in which either all of them take or none does. In a
 //!    cluster of stores it is one for each limit, at once, since the keys of different limits stand on different nodes,
-//!    and one more to give back after a refusal.
+//!    and one more to give back after a refusal. A rate limit service takes from each that it can, whatever the others
+//!    say.
 //! 3. If one refused, what the others took is given back, so that a client that hammers against one limit does not
-//!    use up the rest. Limits that only watch (`shadow`) count like others, and never refuse.
+//!    use up the rest; a service has no way to give back. Limits that only watch (`shadow`) count like others, and
+//!    never refuse.
 //!
 //! This module knows nothing of HTTP but the header fields of [`headers`], and nothing of expressions.
 
@@ -35,7 +37,7 @@ use crate::limit::decision::{Decision, Outcome, State};
 use crate::limit::local::{Levels, Local, Taken};
 use crate::limit::moment::Moment;
 use crate::limit::rule::{Config, OnError, RuleError, Scope};
-use crate::limit::store::{Store, StoreConfig, StoreError};
+use crate::limit::store::{Store, StoreError};
 use crate::telemetry::metrics::{LimitMetrics, Metrics};
 
 /// Why limits can't be built.
@@ -47,8 +49,6 @@ pub enum BuildError {
     Duplicate(String),
     #[error("limit {0:?} is shared, but there is no store to share it in: configure one, or make it local")]
     NoStore(String),
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// One limit with its counts.
@@ -153,15 +153,13 @@ fn identity(config: &Config) -> [u8; 32] {
 }
 
 impl Limits {
-    /// Limits of this configuration. Counts of `previous` go on where key and policy are the same, and so does its store
-    /// if nothing of it changed; a store is connected to in the background, on the runtime that this is called in.
+    /// Limits of this configuration. Counts of `previous` go on where key and policy are the same.
     ///
     /// # Errors
-    /// If two limits have one name and tier, one limits nothing, or is shared without a store, or the store's URL can't
-    /// be used.
+    /// If two limits have one name and tier, one limits nothing, or is shared without a store.
     pub fn build(
         configs: &[Config],
-        store: Option<&StoreConfig>,
+        store: Option<Arc<Store>>,
         metrics: &Metrics,
         previous: Option<&Self>,
     ) -> Result<Self, BuildError> {
@@ -175,12 +173,6 @@ impl Limits {
                 return Err(BuildError::NoStore(config.name.to_string()));
             }
         }
-        let used = store.filter(|_| configs.iter().any(|config| config.scope == Scope::Shared));
-        let store = match (used, previous.and_then(|previous| previous.store.as_ref())) {
-            (None, _) => None,
-            (Some(config), Some(store)) if store.config() == config => Some(Arc::clone(store)),
-            (Some(config), _) => Some(Arc::new(Store::open(config)?)),
-        };
         let limits = configs.iter().map(|config| Limit::build(config, metrics, previous)).collect();
         Ok(Self { limits, store })
     }
@@ -193,12 +185,15 @@ impl Limits {
 
     /// The store of the shared limits, if there are any.
     #[must_use]
-    pub fn store(&self) -> Option<&Store> {
-        self.store.as_deref()
+    pub fn store(&self) -> Option<&Arc<Store>> {
+        self.store.as_ref()
     }
 
-    /// Holds a request to its limits: takes from all of them, or from none of them if one refuses.
-    pub async fn check(&self, asks: &[Ask<'_>], now: Moment) -> Decision {
+    /// Holds a request to its limits: takes from all of them, or from none of them if one refuses, as far as the store
+    /// can. `worker` is who asks.
+    ///
+    /// A request that goes while it waits for the store gets back what it took in memory, but not what the store takes.
+    pub async fn check(&self, worker: usize, asks: &[Ask<'_>], now: Moment) -> Decision {
         let mut tally = Tally::new(asks, now);
         for (at, ask) in asks.iter().enumerate() {
             if ask.limit.config.scope == Scope::Local {
@@ -206,19 +201,19 @@ impl Limits {
             }
         }
         if tally.outcome == Outcome::Allowed && asks.iter().any(|ask| ask.limit.config.scope == Scope::Shared) {
-            self.ask_store(&mut tally).await;
+            self.ask_store(worker, &mut tally).await;
         }
         tally.decide()
     }
 
-    async fn ask_store(&self, tally: &mut Tally<'_>) {
+    async fn ask_store(&self, worker: usize, tally: &mut Tally<'_>) {
         let asks = tally.asks;
         let shared: SmallVec<[(usize, &Ask<'_>); 4]> =
             asks.iter().enumerate().filter(|(_, ask)| ask.limit.config.scope == Scope::Shared).collect();
         let alone: SmallVec<[&Ask<'_>; 4]> = shared.iter().map(|(_, ask)| *ask).collect();
         tally.waiting_since = Some(Instant::now());
         let answer = match &self.store {
-            Some(store) => store.take(&alone).await,
+            Some(store) => store.take(worker, &alone).await,
             None => Err(StoreError::Away),
         };
         match answer {
@@ -251,7 +246,19 @@ struct Tally<'a> {
     outcome: Outcome,
     /// What each limit said, by its place among the asks.
     levels: SmallVec<[Option<Levels>; 4]>,
+    /// What is given back when this goes.
     taken: SmallVec<[(usize, Taken); 4]>,
+}
+
+impl Drop for Tally<'_> {
+    fn drop(&mut self) {
+        let held = self.waiting_since.map(|since| since.elapsed()).unwrap_or_default();
+        for (at, taken) in &self.taken {
+            if let Some(ask) = self.asks.get(*at) {
+                ask.limit.local.give_back(taken, held);
+            }
+        }
+    }
 }
 
 impl<'a> Tally<'a> {
@@ -292,11 +299,12 @@ impl<'a> Tally<'a> {
         told.filter(|(limit, _)| !limit.config.shadow)
     }
 
-    fn decide(self) -> Decision {
+    fn decide(mut self) -> Decision {
         let mut decision =
             Decision { outcome: self.outcome, states: SmallVec::new(), retry_after: None, refused_by: None };
         match self.outcome {
             Outcome::Allowed => {
+                self.taken.clear();
                 for (ask, levels) in self.asks.iter().zip(&self.levels) {
                     if levels.is_none_or(|levels| !levels.refused()) {
                         ask.limit.metrics.allowed.inc();
@@ -307,7 +315,6 @@ impl<'a> Tally<'a> {
                 }
             }
             Outcome::Refused => {
-                self.give_back();
                 let refused = || self.told().filter(|(_, levels)| levels.refused());
                 if let Some((limit, levels)) = refused().next_back() {
                     decision.refused_by = Some(Arc::clone(&limit.config.name));
@@ -316,7 +323,7 @@ impl<'a> Tally<'a> {
                 let waits = refused().flat_map(|(_, levels)| [levels.rate, levels.quota]);
                 decision.retry_after = waits.flatten().filter_map(|level| level.wait).max();
             }
-            Outcome::Unavailable => self.give_back(),
+            Outcome::Unavailable => {}
         }
         decision
     }
@@ -326,15 +333,6 @@ impl<'a> Tally<'a> {
         for state in limit.states(levels, self.now) {
             decision.states.retain(|other| other.name != state.name);
             decision.states.push(state);
-        }
-    }
-
-    fn give_back(&self) {
-        let held = self.waiting_since.map(|since| since.elapsed()).unwrap_or_default();
-        for (at, taken) in &self.taken {
-            if let Some(ask) = self.asks.get(*at) {
-                ask.limit.local.give_back(taken, held);
-            }
         }
     }
 }

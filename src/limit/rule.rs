@@ -159,13 +159,13 @@ pub enum QuotaWindow {
 }
 
 impl QuotaWindow {
-    /// About how long it is: a month of thirty days.
-    pub(crate) const fn usual(self) -> Duration {
-        Duration::from_secs(match self {
-            Self::Hour => SECONDS_PER_HOUR,
-            Self::Day => SECONDS_PER_DAY,
-            Self::Month => 30 * SECONDS_PER_DAY,
-        })
+    /// How long it can be.
+    pub(crate) const fn longest(self) -> Duration {
+        match self {
+            Self::Hour => Duration::from_secs(SECONDS_PER_HOUR),
+            Self::Day => Duration::from_secs(SECONDS_PER_DAY),
+            Self::Month => Duration::from_secs(LONGEST_MONTH_DAYS * SECONDS_PER_DAY),
+        }
     }
 }
 

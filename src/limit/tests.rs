@@ -60,7 +60,7 @@ pub(super) fn ask<'a>(limit: &'a Limit, key: &'a str, cost: u32) -> Ask<'a> {
 /// Asks local limits, which never wait.
 fn check(limits: &Limits, asks: &[(&str, &str, u32)], now: Moment) -> Decision {
     let asks: Vec<_> = asks.iter().map(|(name, key, cost)| ask(limits.find(name, None).unwrap(), key, *cost)).collect();
-    limits.check(&asks, now).now_or_never().expect("memory does not wait")
+    limits.check(0, &asks, now).now_or_never().expect("memory does not wait")
 }
 
 fn passes(limits: &Limits, name: &str, cost: u32, now: Moment) -> bool {

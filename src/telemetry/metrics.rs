@@ -218,7 +218,7 @@ impl Metrics {
         registry.register("access_log_dropped", help, self.access_log_dropped.clone());
         let help = "Lines of the log dropped because it could not be written fast enough";
         registry.register("log_dropped", help, self.log_dropped.clone());
-        let help = "Whether the store of shared limits can be asked";
+        let help = "Whether the store of shared limits answered when it was asked last, about a second ago at most";
         registry.register("limit_store_connected", help, self.limit_store_connected.clone());
         let help = "When an issuer's keys were read last, in seconds since 1970; 0 for never";
         registry.register("issuer_keys_read_seconds", help, self.issuer_keys.clone());

@@ -23,6 +23,7 @@ mod external;
 mod guard;
 mod heads;
 mod lifecycle;
+mod limit_service;
 mod odd;
 mod readme;
 mod reflection;

@@ -16,11 +16,12 @@ use crate::auth::{self, api_key, client_certificate, introspection, issuer};
 use crate::config::file::{self, guard};
 use crate::config::placed::Placed;
 use crate::config::problem::Span;
+use crate::config::unit::Count;
 use crate::gateway;
 use crate::gateway::policy::{AddressLists, AuthRule, Forward, Level, LimitRule, Names, Require, Text, Written};
 use crate::limit::headers::Style;
 use crate::limit::rule;
-use crate::limit::store::StoreConfig;
+use crate::limit::store::{Kind, RedisConfig, ServiceConfig, StoreConfig};
 use crate::protocol::client_address::AddressRules;
 use crate::protocol::cors::{self, Cors};
 
@@ -34,13 +35,15 @@ impl Check<'_> {
         gateway.providers = auth.providers.0.into_iter().filter_map(|(name, it)| self.provider(&name, it)).collect();
         let external = auth.external.0.into_iter().filter_map(|(name, it)| self.external(&name, it, &gateway.forward));
         gateway.external = external.collect();
-        let on_error = rate_limits.store.as_ref().map(|store| store.on_error).unwrap_or_default();
-        gateway.store = rate_limits
-            .store
-            .map(|store| StoreConfig { timeout: store.timeout.0, ..StoreConfig::new(store.url.value) });
-        let shared = gateway.store.is_some();
-        let limits =
-            rate_limits.limits.0.into_iter().filter_map(|(name, limit)| self.limit(&name, limit, (on_error, shared)));
+        let on_error = rate_limits.store.as_ref().map(|store| store.value.on_error).unwrap_or_default();
+        let by = match &rate_limits.store {
+            None => SharedBy::Nobody,
+            Some(store) if store.value.upstream.is_some() => SharedBy::Service,
+            Some(_) => SharedBy::Redis,
+        };
+        let sharing = Sharing { on_error, by };
+        gateway.store = rate_limits.store.and_then(|store| self.store(store));
+        let limits = rate_limits.limits.0.into_iter().filter_map(|(name, limit)| self.limit(&name, limit, &sharing));
         gateway.limits = limits.collect();
         gateway.limit_style = match rate_limits.headers {
             guard::LimitHeaders::Ietf => Style::Draft,
@@ -150,13 +153,48 @@ impl Check<'_> {
         header
     }
 
-    fn limit(
-        &mut self,
-        name: &Placed<String>,
-        limit: guard::Limit,
-        (on_error, has_store): (guard::OnError, bool),
-    ) -> Option<LimitRule> {
-        if matches!(limit.scope, guard::LimitScope::Shared) && !has_store {
+    fn store(&mut self, store: Placed<guard::Store>) -> Option<StoreConfig> {
+        let Placed { value: guard::Store { url, ca, upstream, domain, timeout, on_error: _ }, span } = store;
+        let kind = match (url, upstream) {
+            (Some(url), None) => {
+                if let Some(domain) = domain {
+                    self.problems.push(domain.span, "`domain` stands without `upstream`");
+                }
+                let ca = ca.filter(|ca| ca.value != "system");
+                if let Some(ca) =
+                    ca.as_ref().filter(|_| !url.value.starts_with("rediss") && !url.value.starts_with("valkeys"))
+                {
+                    self.problems.push(ca.span, "`ca` stands beside a `url` without TLS, expected `rediss://…`");
+                }
+                let ca = ca.map(|ca| self.path(&ca.value));
+                Kind::Redis(RedisConfig { ca, ..RedisConfig::new(url.value) })
+            }
+            (None, Some(upstream)) => {
+                if let Some(ca) = ca {
+                    let message = "`ca` stands beside `upstream`, expected it in the `tls` of that upstream";
+                    self.problems.push(ca.span, message);
+                }
+                self.known(&upstream, Section::Upstreams);
+                if let Some(domain) = domain.as_ref().filter(|domain| domain.value.is_empty()) {
+                    self.problems.push(domain.span, "`domain` is empty");
+                }
+                let domain = domain.map_or_else(|| guard::DEFAULT_DOMAIN.to_owned(), |domain| domain.value);
+                Kind::Service(ServiceConfig { upstream: upstream.value, domain })
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                self.problems.push(span, "`store` has neither `url` nor `upstream` or both, expected one of them");
+                return None;
+            }
+        };
+        Some(StoreConfig { timeout: timeout.0, ..StoreConfig::new(kind) })
+    }
+
+    fn limit(&mut self, name: &Placed<String>, limit: guard::Limit, sharing: &Sharing) -> Option<LimitRule> {
+        let by = match limit.scope {
+            guard::LimitScope::Local => None,
+            guard::LimitScope::Shared => Some(sharing.by),
+        };
+        if by == Some(SharedBy::Nobody) {
             let message = format!("limit `{}` is shared, expected `rate_limits.store` to say where", name.value);
             self.problems.push(name.span, message);
         }
@@ -185,7 +223,7 @@ impl Check<'_> {
                 guard::LimitScope::Local => rule::Scope::Local,
                 guard::LimitScope::Shared => rule::Scope::Shared,
             },
-            on_error: match on_error {
+            on_error: match sharing.on_error {
                 guard::OnError::Local => rule::OnError::Local,
                 guard::OnError::Allow => rule::OnError::Allow,
                 guard::OnError::Deny => rule::OnError::Deny,
@@ -196,6 +234,9 @@ impl Check<'_> {
         let mut policies = Vec::with_capacity(written.len());
         for (tier, written) in written {
             let policy = self.limit_policy(name, &written)?;
+            if let (Some(SharedBy::Service), Some(burst)) = (by, written.burst) {
+                self.burst_of_service(policy, &burst);
+            }
             policies.push(config(tier, policy));
         }
         Some(LimitRule { name: name.value.clone(), place, key, tier, policies })
@@ -233,6 +274,17 @@ impl Check<'_> {
             return None;
         }
         Some(rule::Policy { rate, quota })
+    }
+
+    /// The protocol of rate limit services says how many in which unit, and nothing else.
+    fn burst_of_service(&mut self, policy: rule::Policy, burst: &Placed<Count>) {
+        if let Some(rate) = policy.rate.filter(|rate| rate.burst() != rate.count()) {
+            let message = format!(
+                "a burst of {} can't be told to a rate limit service, expected none beside {rate}, or a store with `url`",
+                burst.value.0
+            );
+            self.problems.push(burst.span, message);
+        }
     }
 
     fn parsed<T: std::str::FromStr<Err = rule::RuleError>>(&mut self, text: &Placed<String>) -> Option<T> {
@@ -326,12 +378,14 @@ impl Check<'_> {
         let declared = match section {
             Section::Providers => &self.declared.providers,
             Section::RateLimits => &self.declared.rate_limits,
+            Section::Upstreams => &self.declared.upstreams,
         };
         if !declared.contains(&name.value) {
             let help = super::did_you_mean(&name.value, declared.iter().map(String::as_str));
             let message = match section {
                 Section::Providers => format!("there is no provider `{}` under `auth.providers`", name.value),
                 Section::RateLimits => format!("there is no limit `{}` under `rate_limits`", name.value),
+                Section::Upstreams => format!("there is no upstream `{}`", name.value),
             };
             self.problems.push_with_help(name.span, message, help);
         }
@@ -370,6 +424,21 @@ impl Check<'_> {
 enum Section {
     Providers,
     RateLimits,
+    Upstreams,
+}
+
+/// What the store says of the limits that it has.
+struct Sharing {
+    on_error: guard::OnError,
+    by: SharedBy,
+}
+
+/// Who counts limits that are shared.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SharedBy {
+    Nobody,
+    Redis,
+    Service,
 }
 
 /// Whether metadata of this name is a text that is the application's to set: gRPC keeps some for itself, and HTTP others.

@@ -12,6 +12,7 @@ use super::external::External;
 use crate::config::placed::{Named, Placed};
 use crate::config::tree::{Entry, Map, Node, Value};
 use crate::config::unit::{Count, Time, Timeout};
+use crate::limit::store;
 
 /// Who is believed, and what upstreams are told of them.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -257,7 +258,7 @@ fn cors_max_age() -> Time {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct RateLimits {
     /// Where limits of `scope: shared` count.
-    pub store: Option<Store>,
+    pub store: Option<Placed<Store>>,
     /// How limits are told in answers: `ietf` by `RateLimit` and `RateLimit-Policy`, `x` by `X-RateLimit-*`, `both` or
     /// `off`.
     pub headers: LimitHeaders,
@@ -265,22 +266,42 @@ pub(crate) struct RateLimits {
     pub limits: Named<Limit>,
 }
 
-/// Where limits of `scope: shared` count.
+/// Where limits of `scope: shared` count: in exactly one of `url` and `upstream`.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct Store {
-    /// `redis://`, `rediss://` or `redis+cluster://`, of a Redis or a Valkey.
-    pub url: Placed<String>,
+    /// Of a Redis or a Valkey: `redis://`, `redis+unix://`, `rediss://` for TLS, `redis+cluster://` or
+    /// `rediss+cluster://`.
+    pub url: Option<Placed<String>>,
+    /// The authorities to trust, for a `url` with TLS: `system`, or a PEM file.
+    #[schemars(extend("default" = "system"))]
+    pub ca: Option<Placed<String>>,
+    /// One of `upstreams`, which speaks version 3 of Envoy's rate limit protocol. It counts in windows of its own:
+    /// limits that it shares have no `burst`, and a request that one limit refuses counts against the others too.
+    pub upstream: Option<Placed<String>>,
+    /// What keeps counts in `upstream` apart from those for others.
+    #[schemars(extend("default" = DEFAULT_DOMAIN))]
+    pub domain: Option<Placed<String>>,
     /// How long a request waits for it.
-    #[serde(default = "store_timeout")]
     pub timeout: Timeout,
     /// What holds while it can't be reached: `local` counts in each instance, `allow` lets through, `deny` answers 503.
-    #[serde(default)]
     pub on_error: OnError,
 }
 
-fn store_timeout() -> Timeout {
-    Timeout(Duration::from_millis(20))
+/// The domain where none is written.
+pub(crate) const DEFAULT_DOMAIN: &str = "lockgate";
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            url: None,
+            ca: None,
+            upstream: None,
+            domain: None,
+            timeout: Timeout(store::DEFAULT_TIMEOUT),
+            on_error: OnError::default(),
+        }
+    }
 }
 
 /// What holds while the store can't be reached.

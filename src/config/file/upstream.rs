@@ -12,8 +12,7 @@ use crate::upstream::config;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Upstream {
     /// The services that it serves, by full name (`acme.users.v1.UserService`) or by package (`acme.users.*`).
-    /// Without it: every service that no other upstream names. `[]`: none, for an upstream that only `auth.external`
-    /// names.
+    /// Without it: every service that no other upstream names. `[]`: none, for what only the gateway itself asks.
     #[serde(default)]
     pub services: Option<Vec<Placed<String>>>,
     /// Where it listens: `HOST:PORT`, several as `static:HOST:PORT,HOST:PORT`, `dns:///HOST:PORT`, or `unix:PATH`.

@@ -20,7 +20,8 @@ use crate::limit::Ask;
 use crate::limit::bucket::Level;
 use crate::limit::local::Levels;
 use crate::limit::rule::{Policy, QuotaWindow};
-use crate::limit::store::{CONNECT_TIMEOUT, StoreConfig, StoreError};
+use crate::limit::store::{CONNECT_TIMEOUT, RedisConfig, StoreError};
+use crate::tls;
 
 static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("counts.lua")));
 
@@ -32,58 +33,81 @@ const ANSWERS: usize = 7;
 const DIGEST_BYTES: usize = 16;
 
 /// Where to connect to.
-pub(super) enum Client {
+pub(super) struct Client {
+    server: Server,
+    prefix: String,
+    /// What the file of the authorities holds.
+    authorities: Option<u64>,
+}
+
+enum Server {
     Single(Box<redis::Client>),
     Cluster(Box<ClusterClient>),
 }
 
 /// One connection, which any number of requests use at the same time.
-pub(super) enum Link {
+pub(super) struct Link {
+    connection: Connection,
+    prefix: String,
+}
+
+enum Connection {
     Single(MultiplexedConnection),
     Cluster(ClusterConnection),
 }
 
 impl Client {
-    pub(super) fn new(config: &StoreConfig) -> Result<Self, StoreError> {
+    pub(super) fn new(config: &RedisConfig) -> Result<Self, StoreError> {
         // The error of the client's own may quote the URL, and with it a password.
         let unusable = |_| StoreError::Url("expected redis://HOST:PORT, rediss://… or redis+unix:///PATH".to_owned());
         let (scheme, rest) = config.url.split_once("://").unwrap_or_default();
         let plain = scheme.strip_suffix("+cluster");
         let url = format!("{}://{rest}", plain.unwrap_or(scheme));
-        let roots = config
-            .ca
-            .as_ref()
-            .map(|path| fs::read(path).map_err(|source| StoreError::Authorities { path: path.clone(), source }));
-        let certificates = TlsCertificates { client_tls: None, root_cert: roots.transpose()? };
-        if config.cluster || plain.is_some() {
+        let mut authorities = None;
+        let mut certificates = TlsCertificates { client_tls: None, root_cert: None };
+        if let Some(path) = &config.ca {
+            // It says what is wrong with a file; the client of Redis would trust nobody.
+            authorities = Some(tls::client(Some(path), None)?.fingerprint);
+            let roots = fs::read(path).map_err(|source| StoreError::Unreadable { path: path.clone(), source })?;
+            certificates.root_cert = Some(roots);
+        }
+        let server = if config.cluster || plain.is_some() {
             let mut builder = ClusterClient::builder([url]).connection_timeout(CONNECT_TIMEOUT);
             if certificates.root_cert.is_some() {
                 builder = builder.certs(certificates);
             }
-            return builder.build().map(|client| Self::Cluster(Box::new(client))).map_err(unusable);
-        }
-        let client = match certificates.root_cert {
-            Some(_) => redis::Client::build_with_tls(url, certificates),
-            None => redis::Client::open(url),
+            builder.build().map(|client| Server::Cluster(Box::new(client))).map_err(unusable)?
+        } else {
+            let client = match certificates.root_cert {
+                Some(_) => redis::Client::build_with_tls(url, certificates),
+                None => redis::Client::open(url),
+            };
+            client.map(|client| Server::Single(Box::new(client))).map_err(unusable)?
         };
-        client.map(|client| Self::Single(Box::new(client))).map_err(unusable)
+        Ok(Self { server, prefix: config.prefix.clone(), authorities })
+    }
+
+    /// Whether it trusts the same authorities as another of the same configuration.
+    pub(super) fn is_made_as(&self, other: &Self) -> bool {
+        self.authorities == other.authorities
     }
 
     /// A connection that has the script.
     pub(super) async fn connect(&self) -> Result<Link, StoreError> {
-        match self {
-            Self::Single(client) => {
+        let connection = match &self.server {
+            Server::Single(client) => {
                 let config = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT));
                 let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
                 SCRIPT.load_async(&mut connection).await?;
-                Ok(Link::Single(connection))
+                Connection::Single(connection)
             }
-            Self::Cluster(client) => {
+            Server::Cluster(client) => {
                 let mut connection = client.get_async_connection().await?;
                 SCRIPT.load_async(&mut connection).await?;
-                Ok(Link::Cluster(connection))
+                Connection::Cluster(connection)
             }
-        }
+        };
+        Ok(Link { connection, prefix: self.prefix.clone() })
     }
 }
 
@@ -91,16 +115,17 @@ impl Link {
     /// Runs the script on nothing.
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
         let nothing = SCRIPT.prepare_invoke();
-        let _: Vec<i64> = match self {
-            Self::Single(connection) => nothing.invoke_async(&mut connection.clone()).await?,
-            Self::Cluster(connection) => nothing.invoke_async(&mut connection.clone()).await?,
+        let _: Vec<i64> = match &self.connection {
+            Connection::Single(connection) => nothing.invoke_async(&mut connection.clone()).await?,
+            Connection::Cluster(connection) => nothing.invoke_async(&mut connection.clone()).await?,
         };
         Ok(())
     }
 
-    pub(super) async fn take(&self, prefix: &str, asks: &[&Ask<'_>]) -> Result<Vec<Levels>, StoreError> {
-        match self {
-            Self::Single(connection) => {
+    pub(super) async fn take(&self, asks: &[&Ask<'_>]) -> Result<Vec<Levels>, StoreError> {
+        let prefix = &self.prefix;
+        match &self.connection {
+            Connection::Single(connection) => {
                 let mut invocation = SCRIPT.prepare_invoke();
                 for ask in asks {
                     add(&mut invocation, prefix, ask);
@@ -108,7 +133,7 @@ impl Link {
                 let numbers: Vec<i64> = invocation.invoke_async(&mut connection.clone()).await?;
                 read(asks, &numbers)
             }
-            Self::Cluster(connection) => take_in_cluster(connection, prefix, asks).await,
+            Connection::Cluster(connection) => take_in_cluster(connection, prefix, asks).await,
         }
     }
 }

@@ -1,17 +1,20 @@
 //! Shared limits in a real redis-server: atomic from two instances, exact, bounded, and what holds while it is away.
 //! Without redis-server on the path these tests say so and pass.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+
 use crate::limit::decision::{Decision, Outcome};
 use crate::limit::headers::Style;
 use crate::limit::moment::Moment;
 use crate::limit::rule::{Config, OnError, Scope};
-use crate::limit::store::{Store, StoreConfig, StoreError};
+use crate::limit::store::{Kind, RedisConfig, Store, StoreConfig, StoreError};
 use crate::limit::tests::{ask, limit};
 use crate::limit::{Ask, Limits};
 use crate::status::Code;
@@ -23,23 +26,42 @@ const READY: Duration = Duration::from_secs(10);
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
+/// A folder of one test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("lockgate-limit-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A server of our own in a folder of its own, reached by a socket in it.
 struct Server {
-    folder: PathBuf,
     child: Child,
+    folder: Folder,
 }
 
 impl Server {
     /// `None`, and said so, if it is not installed.
     fn start() -> Option<Self> {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("lockgate-limit-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let child = Self::spawn(&folder, &["--port", "0"])?;
-        Some(Self { folder, child })
+        Self::start_with(Folder::new(), &["--port", "0"])
     }
 
-    fn spawn(folder: &PathBuf, arguments: &[&str]) -> Option<Child> {
+    fn start_with(folder: Folder, arguments: &[&str]) -> Option<Self> {
+        let child = Self::spawn(&folder.0, arguments)?;
+        Some(Self { child, folder })
+    }
+
+    fn spawn(folder: &Path, arguments: &[&str]) -> Option<Child> {
         let socket = folder.join("socket");
         let mut command = Command::new("redis-server");
         command.args(["--save", "", "--appendonly", "no", "--unixsocket"]).arg(&socket).args(arguments);
@@ -57,7 +79,7 @@ impl Server {
     }
 
     fn restart(&mut self) {
-        self.child = Self::spawn(&self.folder, &["--port", "0"]).unwrap();
+        self.child = Self::spawn(&self.folder.0, &["--port", "0"]).unwrap();
     }
 
     /// Stops it in its tracks or lets it go on: connections stay open, and nothing answers.
@@ -65,12 +87,16 @@ impl Server {
         assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
     }
 
+    fn url(&self) -> String {
+        format!("redis+unix://{}", self.folder.0.join("socket").display())
+    }
+
     fn config(&self, timeout: Duration) -> StoreConfig {
-        StoreConfig { timeout, ..StoreConfig::new(format!("redis+unix://{}", self.folder.join("socket").display())) }
+        StoreConfig { timeout, ..at(self.url()) }
     }
 
     async fn connection(&self) -> redis::aio::MultiplexedConnection {
-        connected(&redis::Client::open(self.config(PATIENT).url).unwrap()).await
+        connected(&redis::Client::open(self.url()).unwrap()).await
     }
 }
 
@@ -78,8 +104,20 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// The store at this URL.
+fn at(url: impl Into<String>) -> StoreConfig {
+    StoreConfig::new(Kind::Redis(RedisConfig::new(url.into())))
+}
+
+fn open(config: &StoreConfig) -> Result<Arc<Store>, StoreError> {
+    Store::open(config, &[], 0, None)
+}
+
+fn build(configs: &[Config], store: &StoreConfig) -> Limits {
+    Limits::build(configs, Some(open(store).unwrap()), &Metrics::new(), None).unwrap()
 }
 
 /// A connection to a server that may just be starting.
@@ -99,7 +137,7 @@ fn shared(name: &str, rate: &str, quota: &str) -> Config {
 }
 
 async fn instance(configs: &[Config], store: &StoreConfig) -> Limits {
-    let limits = Limits::build(configs, Some(store), &Metrics::new(), None).unwrap();
+    let limits = build(configs, store);
     assert!(limits.store().unwrap().ready(READY).await, "the store is there");
     limits
 }
@@ -107,7 +145,7 @@ async fn instance(configs: &[Config], store: &StoreConfig) -> Limits {
 async fn check(limits: &Limits, asks: &[(&str, &str, u32)]) -> Decision {
     let asks: Vec<Ask<'_>> =
         asks.iter().map(|(name, key, cost)| ask(limits.find(name, None).unwrap(), key, *cost)).collect();
-    limits.check(&asks, Moment::now()).await
+    limits.check(0, &asks, Moment::now()).await
 }
 
 async fn count(limits: &Limits, name: &str) -> u32 {
@@ -322,9 +360,9 @@ async fn a_server_that_hangs_is_noticed_at_once_and_taken_back() {
 
 #[tokio::test]
 async fn what_was_taken_in_memory_is_given_back_if_the_store_is_away_and_denies() {
-    let store = StoreConfig::new("redis+unix:///nonexistent/socket".into());
+    let store = at("redis+unix:///nonexistent/socket");
     let deny = Config { on_error: OnError::Deny, ..shared("deny", "10/h", "") };
-    let limits = Limits::build(&[limit("local", "2/h", ""), deny], Some(&store), &Metrics::new(), None).unwrap();
+    let limits = build(&[limit("local", "2/h", ""), deny], &store);
     for _ in 0..20 {
         let decision = check(&limits, &[("local", "k", 1), ("deny", "k", 1)]).await;
         assert_eq!(decision.outcome, Outcome::Unavailable);
@@ -334,44 +372,133 @@ async fn what_was_taken_in_memory_is_given_back_if_the_store_is_away_and_denies(
 
 #[tokio::test]
 async fn a_store_survives_a_reload_that_does_not_change_it() {
-    let store = StoreConfig::new("redis://127.0.0.1:1".into());
-    let build = |store: &StoreConfig, previous: Option<&Limits>| {
-        Limits::build(&[shared("l", "1/s", "")], Some(store), &Metrics::new(), previous).unwrap()
-    };
-    let first = build(&store, None);
-    let same = build(&store, Some(&first));
-    assert!(Arc::ptr_eq(first.store.as_ref().unwrap(), same.store.as_ref().unwrap()));
-    let other = build(&StoreConfig { prefix: "other:".into(), ..store }, Some(&first));
-    assert!(!Arc::ptr_eq(first.store.as_ref().unwrap(), other.store.as_ref().unwrap()));
+    let folder = Folder::new();
+    let file = folder.0.join("ca.pem");
+    std::fs::write(&file, authority().0.pem()).unwrap();
+    let config = RedisConfig { ca: Some(file.clone()), ..RedisConfig::new("rediss://127.0.0.1:1".into()) };
+    let store = StoreConfig::new(Kind::Redis(config.clone()));
+    let first = open(&store).unwrap();
+    let again = |store: &StoreConfig| Arc::ptr_eq(&first, &Store::open(store, &[], 0, Some(&first)).unwrap());
+    assert!(again(&store));
+    assert!(!again(&StoreConfig { timeout: PATIENT, ..store.clone() }));
+    assert!(!again(&StoreConfig::new(Kind::Redis(RedisConfig { prefix: "other:".into(), ..config }))));
+    std::fs::write(&file, authority().0.pem()).unwrap();
+    assert!(!again(&store), "the authorities are others");
+    std::fs::write(&file, "none").unwrap();
+    let error = open(&store).unwrap_err().to_string();
+    assert!(error.contains("ca.pem") && error.contains("no PEM certificate"), "{error}");
 }
 
 #[tokio::test]
 async fn urls_are_checked_and_never_printed() {
     for url in ["", "redis", "http://127.0.0.1", "redis://:secret@host:notaport", "+cluster://x", "rediss+cluster:x"] {
-        let config = StoreConfig::new(url.to_owned());
-        let error = Store::open(&config).unwrap_err();
+        let config = at(url);
+        let error = open(&config).unwrap_err();
         assert!(matches!(error, StoreError::Url(_)), "{url}: {error}");
         assert!(!format!("{error} {error:?} {config:?}").contains("secret"));
     }
     for url in ["redis://:secret@127.0.0.1:1/2", "rediss://127.0.0.1:1", "redis+cluster://127.0.0.1:1", "valkey://h:1"]
     {
-        assert!(Store::open(&StoreConfig::new(url.to_owned())).is_ok(), "{url}");
+        assert!(open(&at(url)).is_ok(), "{url}");
+    }
+}
+
+/// An authority, to sign with and to be trusted.
+fn authority() -> (rcgen::Certificate, Issuer<'static, KeyPair>) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap();
+    (certificate, Issuer::new(params, key))
+}
+
+/// A port that was free a moment ago.
+fn free_port() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string()
+}
+
+#[tokio::test]
+async fn tls_trusts_the_configured_authority_alone_and_errors_show_no_password() {
+    let folder = Folder::new();
+    let (root, issuer) = authority();
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let (other, _) = authority();
+    for (name, content) in [
+        ("server.crt", certificate.pem()),
+        ("server.key", key.serialize_pem()),
+        ("ca.pem", root.pem()),
+        ("other.pem", other.pem()),
+    ] {
+        std::fs::write(folder.0.join(name), content).unwrap();
+    }
+    let [ca, other] = ["ca.pem", "other.pem"].map(|name| folder.0.join(name));
+    let port = free_port();
+    let tls = ["--tls-cert-file", "server.crt", "--tls-key-file", "server.key", "--tls-auth-clients", "no"];
+    let arguments = [&["--port", "0", "--requirepass", "sesame", "--tls-port", &port][..], &tls].concat();
+    let Some(_server) = Server::start_with(folder, &arguments) else { return };
+    let config = |ca: Option<&PathBuf>, host: &str| RedisConfig {
+        ca: ca.cloned(),
+        ..RedisConfig::new(format!("rediss://:sesame@{host}:{port}"))
+    };
+
+    let store = StoreConfig { timeout: PATIENT, ..StoreConfig::new(Kind::Redis(config(Some(&ca), "localhost"))) };
+    let limits = instance(&[shared("l", "3/h", "")], &store).await;
+    assert_eq!(count(&limits, "l").await, 3);
+
+    for (ca, host) in [(Some(&other), "localhost"), (None, "localhost"), (Some(&ca), "127.0.0.1")] {
+        let Err(error) = super::redis::Client::new(&config(ca, host)).unwrap().connect().await else {
+            panic!("{ca:?} {host} is trusted")
+        };
+        let error = format!("{error} {error:?}");
+        assert!(error.contains("certificate") && !error.contains("sesame"), "{error}");
+    }
+}
+
+/// A node of a cluster, and its ports.
+struct Node {
+    server: Server,
+    port: String,
+    bus: String,
+}
+
+impl Node {
+    fn start() -> Option<Self> {
+        let (port, bus) = (free_port(), free_port());
+        let cluster = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "2000"];
+        let arguments = [&["--bind", "127.0.0.1", "--port", &port][..], &cluster].concat();
+        let server = Server::start_with(Folder::new(), &arguments)?;
+        Some(Self { server, port, bus })
+    }
+
+    async fn ask(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
+        let (first, rest) = words.split_first().unwrap();
+        redis::cmd(first).arg(rest).query_async(&mut self.server.connection().await).await
+    }
+
+    async fn keys(&self) -> Vec<String> {
+        redis::from_redis_value(self.ask(&["KEYS", "*"]).await.unwrap()).unwrap()
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_counts_each_limit_on_its_node() {
-    let Some(mut server) = Server::start() else { return };
-    server.kill();
-    // A port that was free a moment ago; the bus of the cluster is on another that is left to the system as well.
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
-    let (port, bus) = (free(), free());
-    let arguments = ["--port", &port, "--cluster-enabled", "yes", "--cluster-port", &bus, "--bind", "127.0.0.1"];
-    server.child = Server::spawn(&server.folder, &arguments).unwrap();
-    let url = format!("redis+cluster://127.0.0.1:{port}");
-    let store = StoreConfig { timeout: PATIENT, ..StoreConfig::new(url) };
-    let mut connection = connected(&redis::Client::open(format!("redis://127.0.0.1:{port}")).unwrap()).await;
-    let () = redis::cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(0).arg(16_383).query_async(&mut connection).await.unwrap();
+    let Some(nodes) = (0..3).map(|_| Node::start()).collect::<Option<Vec<_>>>() else { return };
+    for (node, (first, last)) in nodes.iter().zip([("0", "5460"), ("5461", "10922"), ("10923", "16383")]) {
+        node.ask(&["CLUSTER", "ADDSLOTSRANGE", first, last]).await.unwrap();
+    }
+    for node in &nodes[1..] {
+        nodes[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &node.port, &node.bus]).await.unwrap();
+    }
+    let begun = Instant::now();
+    for node in &nodes {
+        let told = || async { format!("{:?}", node.ask(&["CLUSTER", "INFO"]).await) };
+        while !told().await.contains("cluster_state:ok") {
+            assert!(begun.elapsed() < 2 * READY, "{}", told().await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+    let store = StoreConfig { timeout: PATIENT, ..at(format!("redis+cluster://127.0.0.1:{}", nodes[0].port)) };
     let configs = [shared("a", "30/h", ""), shared("b", "", "20/mo")];
     let limits = [instance(&configs, &store).await, instance(&configs, &store).await];
     let mut passed = 0;
@@ -383,4 +510,40 @@ async fn a_cluster_counts_each_limit_on_its_node() {
     assert_eq!(passed, 20);
     // Given back but for what leaked meanwhile, which at 30 an hour is far less than one.
     assert!((9..=10).contains(&count(&limits[0], "a").await));
+    for number in 0..30 {
+        check(&limits[0], &[("a", &number.to_string(), 1)]).await;
+    }
+    let mut keys = 0;
+    for node in &nodes {
+        let own = node.keys().await.len();
+        assert!(own > 0, "every node has some of them");
+        keys += own;
+    }
+    assert_eq!(keys, 32, "and each stands on one");
+}
+
+#[tokio::test]
+async fn what_was_taken_in_memory_is_given_back_if_the_client_goes_while_the_store_is_asked() {
+    let Some(server) = Server::start() else { return };
+    let limits = instance(&[limit("local", "2/h", ""), shared("l", "9/h", "")], &server.config(PATIENT)).await;
+    server.signal("-STOP");
+    for _ in 0..20 {
+        let answer = check(&limits, &[("local", "k", 1), ("l", "k", 1)]).now_or_never();
+        assert!(answer.is_none(), "it goes while it waits: {answer:?}");
+    }
+    server.signal("-CONT");
+    // Giving back late keeps what leaked meanwhile, which at 2 an hour is far less than one.
+    assert!(count(&limits, "local").await >= 1);
+}
+
+#[tokio::test]
+async fn a_store_that_nobody_asks_is_seen_to_go() {
+    let Some(mut server) = Server::start() else { return };
+    let limits = instance(&[shared("l", "9/h", "")], &server.config(PATIENT)).await;
+    server.kill();
+    let begun = Instant::now();
+    while limits.store().unwrap().connected() {
+        assert!(begun.elapsed() < READY, "it is noticed");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }

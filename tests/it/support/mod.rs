@@ -9,6 +9,7 @@ pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod http1;
 pub(crate) mod http2;
+pub(crate) mod limiter;
 pub(crate) mod oracle;
 pub(crate) mod probe;
 pub(crate) mod process;
