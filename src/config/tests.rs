@@ -162,6 +162,16 @@ fn upstreams_and_descriptors_are_read_with_paths_relative_to_the_file() {
 }
 
 #[test]
+fn an_upstream_serves_the_rest_or_nothing_at_all() {
+    let config = parsed(
+        "descriptors: { paths: [a.pb] }\nupstreams: { a: { address: 'h:1' }, b: { address: 'h:2', services: [] } }\n",
+    );
+    let config = config.unwrap_or_else(|invalid| panic!("{invalid}"));
+    let services: Vec<_> = config.gateway.upstreams.into_iter().map(|upstream| upstream.services).collect();
+    assert_eq!(services, [None, Some(Vec::new())]);
+}
+
+#[test]
 fn settings_add_up_from_defaults_to_service_to_method() {
     let config = legal(
         "defaults:\n  timeout: 2s\n  json: { names: proto }\n  headers: { request: { allow: [x-*], deny: [x-a] } }\n  \
@@ -342,8 +352,8 @@ fn a_misspelt_setting_is_no_method_and_a_misspelt_key_not_missing() {
         "services: { a.B: { timout: 2s } }",
         &["1:20: unknown key `timout` under `a.B`, expected `timeout`, `unknown_parameters`, `ignored_parameters`, \
            `unknown_fields`, `json`, `errors`, `stream`, `sse`, `keep_alive`, `patch_mask`, `success_status`, \
-             `compress_from`, `headers`, `unannotated`, `trailing_slash`, `auth`, `require`, `scopes`, `roles`, `limits`, \
-             `cost`, `addresses`, `forward_token` or `cors`; did you mean `timeout`?"],
+             `compress_from`, `headers`, `unannotated`, `trailing_slash`, `auth`, `require`, `scopes`, `roles`, `external`, \
+             `limits`, `cost`, `addresses`, `forward_token` or `cors`; did you mean `timeout`?"],
     );
 }
 
