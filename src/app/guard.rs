@@ -14,9 +14,10 @@ use crate::auth::client_certificate::ClientCertificates;
 use crate::auth::fetch::Client;
 use crate::auth::introspection::Introspection;
 use crate::auth::issuer::Issuer;
-use crate::gateway::Problem;
+use crate::auth::signer::Signer;
 use crate::gateway::config::Config;
 use crate::gateway::guard::Guard;
+use crate::gateway::{self, Problem};
 use crate::limit::Limits;
 
 /// Makes what a configuration names.
@@ -38,14 +39,31 @@ pub(super) fn guard(
             Err(message) => problem(message),
         }
     }
+    let signer = match config.sign.as_ref().map(|sign| signer(sign, previous)).transpose() {
+        Ok(signer) => signer,
+        Err(found) => {
+            problems.push(found);
+            None
+        }
+    };
     let rules: Vec<_> = config.limits.iter().flat_map(|rule| rule.policies.iter().cloned()).collect();
     let counted = previous.map(|guard| &*guard.limits);
     match Limits::build(&rules, config.store.as_ref(), &environment.metrics, counted) {
-        Ok(limits) if problems.is_empty() => return Ok(Guard { providers, limits: Arc::new(limits) }),
+        Ok(limits) if problems.is_empty() => return Ok(Guard { providers, limits: Arc::new(limits), signer }),
         Ok(_) => {}
         Err(error) => problems.push(Problem { place: String::new(), message: error.to_string() }),
     }
     Err(problems)
+}
+
+/// What signs: kept where nothing of it changed, with the tokens that it remembers.
+fn signer(sign: &gateway::config::Sign, previous: Option<&Guard>) -> Result<Arc<Signer>, Problem> {
+    let known = previous.and_then(|guard| guard.signer.as_ref());
+    if let Some(kept) = known.filter(|known| *known.config() == sign.config) {
+        return Ok(kept.clone());
+    }
+    let made = Signer::build(sign.config.clone(), known.map(|known| &**known));
+    made.map(Arc::new).map_err(|error| Problem { place: sign.place.clone(), message: format!("`sign`: {error}") })
 }
 
 /// Whether a provider is what the configuration asks for, with its keys and what it remembers.

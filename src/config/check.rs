@@ -6,6 +6,7 @@
 mod guard;
 mod listener;
 mod rest;
+mod sign;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;

@@ -618,3 +618,26 @@ fn what_listeners_can_not_trust_and_show_is_told() {
         ],
     );
 }
+
+#[test]
+fn mistakes_in_what_the_gateway_signs_are_told_with_their_places() {
+    let sign = |more: &str| format!("auth: {{ sign: {{ key: k.pem, {more} }} }}");
+    let config = legal(&sign("audience: [a, b]"));
+    let signed = config.gateway.sign.expect("it is there").config;
+    assert_eq!((signed.key, signed.ttl), (PathBuf::from("conf/k.pem"), Duration::from_secs(60)));
+    assert_eq!((signed.issuer.as_str(), signed.header, signed.key_id), ("lockgate", http::header::AUTHORIZATION, None));
+    for ttl in ["1s", "1h"] {
+        legal(&sign(&format!("audience: [a], ttl: {ttl}")));
+    }
+    check(&sign("audience: [a], ttl: 999ms"), &["1:49: found `999ms` for `ttl`, expected a time from `1s` to `1h`"]);
+    check(&sign("audience: [a], ttl: 61m"), &["1:49: found `61m` for `ttl`, expected a time from `1s` to `1h`"]);
+    check(&sign("audience: []"), &["1:39: `audience` is empty: no service could tell that a token is for it"]);
+    check(&sign("audience: [a], kid: ''"), &["1:49: `kid` is empty, expected a name"]);
+    for header in ["'a b'", "host", "x-request-id", "grpc-x", "x-token-bin", "content-type"] {
+        let name = header.trim_matches('\'');
+        let expected = format!("1:52: `{name}` is no header for a token, expected `authorization` or one of your own");
+        check(&sign(&format!("audience: [a], header: {header}")), &[&expected]);
+    }
+    let twice = "auth: { forward: { X-Me: a }, sign: { key: k, audience: [a], header: x-me } }";
+    check(twice, &["1:20: `auth.sign` sets `x-me` already, expected another name"]);
+}

@@ -19,6 +19,7 @@ use super::respond::Connection;
 use crate::auth::authenticate::{Credentials, Provider, authenticate};
 use crate::auth::principal::Principal;
 use crate::auth::reason::Reason;
+use crate::auth::signer::Signer;
 use crate::call::Gate;
 use crate::expression::Expression;
 use crate::expression::facts::{Auth, Facts, Http};
@@ -51,6 +52,8 @@ pub struct Policy {
     pub(super) require_of_message: Arc<[Arc<Expression>]>,
     pub(super) limits: Option<Arc<Counting>>,
     pub(super) forward: Arc<[Forwarded]>,
+    /// What signs the gateway's own token for the upstream.
+    pub(super) signer: Option<Arc<Signer>>,
     /// Headers of the client that end here: credentials, and what only the gateway may say.
     pub(super) withheld: Box<[HeaderName]>,
     /// Cookies that end here.
@@ -173,6 +176,7 @@ impl Policy {
         }
         self.authorize(&facts, admission)?;
         self.identify(&facts, admission)?;
+        self.sign(admission)?;
         self.gate(&facts, caller.clone(), admission);
         Ok(())
     }
@@ -264,6 +268,16 @@ impl Policy {
             };
             admission.identity.push((name.clone(), value));
         }
+        Ok(())
+    }
+
+    /// The gateway's own token for the upstream; nobody who was not verified gets one.
+    fn sign(&self, admission: &mut Admission) -> Result<(), Status> {
+        let (Some(signer), Some(caller)) = (&self.signer, &admission.caller) else { return Ok(()) };
+        let value = signer.sign(caller).map_err(|error| {
+            Status::new(Code::Internal, Blame::Gateway, "the request can't be passed on").with_cause(error.to_string())
+        })?;
+        admission.identity.push((signer.config().header.clone(), value));
         Ok(())
     }
 

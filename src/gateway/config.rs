@@ -8,7 +8,7 @@ use crate::route::router::TrailingSlash;
 use crate::upstream;
 
 use super::policy::{Forward, Level, LimitRule};
-use crate::auth;
+use crate::auth::{self, signer};
 use crate::limit::headers::Style;
 use crate::limit::store::StoreConfig;
 
@@ -22,6 +22,8 @@ pub struct Config {
     pub policy: Level,
     /// Metadata that upstreams are told of the caller.
     pub forward: Vec<Forward>,
+    /// The gateway's own tokens for upstreams.
+    pub sign: Option<Sign>,
     /// `auth.providers`.
     pub providers: Vec<auth::Config>,
     /// `rate_limits`.
@@ -35,6 +37,14 @@ pub struct Config {
     pub services: BTreeMap<String, Service>,
     /// `http.rules`.
     pub rules: Vec<Rule>,
+}
+
+/// `auth.sign`.
+#[derive(Clone, Debug)]
+pub struct Sign {
+    /// Where it stands: `file:line:column`.
+    pub place: String,
+    pub config: signer::Config,
 }
 
 /// `services.<Service>`.

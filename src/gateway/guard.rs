@@ -13,6 +13,7 @@ use super::config::Config;
 use super::policy::{LimitRule, Sum, Text, Written};
 use crate::auth::authenticate::Provider;
 use crate::auth::location::TokenLocation;
+use crate::auth::signer::Signer;
 use crate::expression::typing::Type;
 use crate::expression::{Environment, Expression};
 use crate::limit::rule::Rate;
@@ -26,6 +27,8 @@ use crate::telemetry::metrics::Metrics;
 pub struct Guard {
     pub providers: Vec<Provider>,
     pub limits: Arc<Limits>,
+    /// What signs the gateway's own tokens.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Guard {
@@ -64,6 +67,9 @@ impl Compiler<'_> {
         let (require_of_message, require): (Vec<_>, Vec<_>) =
             require.into_iter().partition(|required| required.uses_request());
         let forward = self.forward(method);
+        if sum.forward_token {
+            self.tell_of_two_tokens(&providers);
+        }
         Policy {
             limits: self.counting(&sum, method),
             challenge: (!is_open).then(|| challenge(&providers)),
@@ -79,6 +85,7 @@ impl Compiler<'_> {
             require: require.into(),
             require_of_message: require_of_message.into(),
             forward,
+            signer: self.guard.signer.clone(),
         }
     }
 
@@ -147,8 +154,28 @@ impl Compiler<'_> {
     /// What ends at the gateway: names that only it may set, whoever calls, and credentials that it verified.
     fn withheld(&self, providers: &[Provider], forward_token: bool) -> Box<[HeaderName]> {
         let own = self.config.forward.iter().map(|forward| forward.name.clone());
+        let own = own.chain(self.config.sign.iter().map(|sign| sign.config.header.clone()));
         let credentials = providers.iter().filter_map(Provider::header).filter(|_| !forward_token);
         own.chain(credentials).collect()
+    }
+
+    /// One header can't hold the caller's credential and the gateway's token.
+    fn tell_of_two_tokens(&mut self, providers: &[Provider]) {
+        let Some(sign) = &self.config.sign else { return };
+        let header = &sign.config.header;
+        let Some(provider) = providers.iter().find(|provider| provider.header().as_ref() == Some(header)) else {
+            return;
+        };
+        let message = format!(
+            "`forward_token` passes `{header}` on with what provider `{}` verified, where `sign` puts the gateway's own \
+             token: expected another `header` for `sign`",
+            provider.name()
+        );
+        let problem = Problem { place: sign.place.clone(), message };
+        // Once, not for each method.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     fn counting(&mut self, sum: &Sum, method: &Method) -> Option<Arc<Counting>> {

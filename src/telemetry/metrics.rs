@@ -94,6 +94,8 @@ pub struct Metrics {
     limit_store_errors: Family<LimitLabels, Counter>,
     tls_reload_failures: Family<ListenerLabels, Counter>,
     tls_expiry: Family<ListenerLabels, Gauge<f64, AtomicU64>>,
+    /// Changed signing keys that were refused.
+    pub signing_key_reload_failures: Counter,
     /// Connections open now.
     pub connections: Gauge,
     /// Values of `x-http-code` that were passed over.
@@ -170,6 +172,7 @@ impl Metrics {
             limit_store_errors: Family::default(),
             tls_reload_failures: Family::default(),
             tls_expiry: Family::default(),
+            signing_key_reload_failures: Counter::default(),
             connections: Gauge::default(),
             ignored_status_overrides: Counter::default(),
             resent_calls: Counter::default(),
@@ -199,6 +202,8 @@ impl Metrics {
         registry.register("tls_reload_failures", help, self.tls_reload_failures.clone());
         let help = "Unix time at which the first of a listener's certificates ends";
         registry.register_with_unit("tls_certificate_expiry", help, Unit::Seconds, self.tls_expiry.clone());
+        let help = "Changed keys of the gateway's own tokens that were refused";
+        registry.register("signing_key_reload_failures", help, self.signing_key_reload_failures.clone());
         registry.register("connections", "Client connections that are open", self.connections.clone());
         let help = "Values of x-http-code outside 2xx and 3xx that were passed over";
         registry.register("ignored_status_overrides", help, self.ignored_status_overrides.clone());

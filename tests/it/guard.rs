@@ -20,18 +20,18 @@ use crate::support::tls::Authority;
 const ISSUER: &str = "https://issuer.test";
 
 /// An issuer's key.
-struct Signer {
+pub(crate) struct Signer {
     id: &'static str,
     key: KeyPair,
 }
 
 impl Signer {
-    fn new(id: &'static str) -> Self {
+    pub(crate) fn new(id: &'static str) -> Self {
         Self { id, key: KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).expect("a key can be made") }
     }
 
     /// The set of its public key.
-    fn set(&self) -> String {
+    pub(crate) fn set(&self) -> String {
         let point = self.key.public_key_raw();
         let [x, y] = [&point[1..33], &point[33..65]].map(|part| URL_SAFE_NO_PAD.encode(part));
         let key = json!({ "kty": "EC", "crv": "P-256", "kid": self.id, "alg": "ES256", "use": "sig", "x": x, "y": y });
@@ -45,20 +45,20 @@ impl Signer {
     }
 
     /// A good token of this caller, with more claims.
-    fn token(&self, subject: &str, more: &Value) -> String {
+    pub(crate) fn token(&self, subject: &str, more: &Value) -> String {
         let mut claims = json!({ "iss": ISSUER, "aud": "api", "sub": subject, "exp": now() + 600 });
         claims.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         self.sign(&claims)
     }
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
 /// A gateway with these files beside its configuration.
 #[track_caller]
-fn guarded(files: &[(&str, &str)], more: &str) -> Gateway {
+pub(crate) fn guarded(files: &[(&str, &str)], more: &str) -> Gateway {
     let folder = Folder::new();
     for (name, content) in files {
         folder.write(name, content);
@@ -84,7 +84,7 @@ services:
     Plain: { auth: optional }
 ";
 
-fn bearer<'a>(line: &'a str, token: &str) -> Request<'a> {
+pub(crate) fn bearer<'a>(line: &'a str, token: &str) -> Request<'a> {
     Request::new(line).header(format!("authorization: Bearer {token}"))
 }
 

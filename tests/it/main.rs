@@ -26,6 +26,7 @@ mod readme;
 mod reflection;
 mod reload;
 mod selftest;
+mod signing;
 mod slow;
 mod streams;
 mod support;

@@ -30,6 +30,7 @@ const EXPRESSION: char = '=';
 impl Check<'_> {
     /// Providers, limits and what is forwarded.
     pub(super) fn guard(&mut self, auth: guard::Auth, rate_limits: guard::RateLimits, gateway: &mut gateway::Config) {
+        gateway.sign = auth.sign.and_then(|sign| self.sign(sign, &auth.forward));
         gateway.forward = auth.forward.0.iter().filter_map(|(name, value)| self.forward(name, value)).collect();
         gateway.providers = auth.providers.0.into_iter().filter_map(|(name, it)| self.provider(&name, it)).collect();
         let on_error = rate_limits.store.as_ref().map(|store| store.on_error).unwrap_or_default();

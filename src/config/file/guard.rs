@@ -8,6 +8,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::Sign;
 use crate::config::placed::{Named, Placed};
 use crate::config::tree::{Entry, Map, Node, Value};
 use crate::config::unit::{Count, Time, Timeout};
@@ -21,6 +22,8 @@ pub(crate) struct Auth {
     /// Metadata that upstreams are told of the caller: literals, or expressions that begin with `=`. What a client
     /// sends under these names never reaches an upstream.
     pub forward: Named<Placed<String>>,
+    /// A token of the gateway's own for upstreams.
+    pub sign: Option<Placed<Sign>>,
 }
 
 /// One way to tell who calls: exactly one of the keys.
