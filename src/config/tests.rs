@@ -641,3 +641,25 @@ fn mistakes_in_what_the_gateway_signs_are_told_with_their_places() {
     let twice = "auth: { forward: { X-Me: a }, sign: { key: k, audience: [a], header: x-me } }";
     check(twice, &["1:20: `auth.sign` sets `x-me` already, expected another name"]);
 }
+
+#[test]
+fn an_introspection_endpoint_has_rules_and_bounds() {
+    let asked = |more: &str| {
+        format!(
+            "auth: {{ providers: {{ p: {{ introspection: {{ endpoint: 'https://i/', client_id: a, client_secret: b{more} }} }} }} }}"
+        )
+    };
+    let config = legal(&asked(", issuer: me, audience: [x], roles_claim: groups, leeway: 5m, ttl: 1h, stale: 1d"));
+    let [crate::auth::Config::Introspection(config)] = config.gateway.providers.as_slice() else { panic!("one") };
+    assert_eq!((config.issuer.as_deref(), config.audience.as_slice()), (Some("me"), &["x".to_owned()][..]));
+    assert_eq!((config.roles_claim.as_str(), config.leeway.as_secs()), ("groups", 300));
+    assert_eq!((config.ttl.as_secs(), config.stale.as_secs()), (3600, 86_400));
+    let config = legal(&asked(""));
+    let [crate::auth::Config::Introspection(config)] = config.gateway.providers.as_slice() else { panic!("one") };
+    assert_eq!((config.ttl.as_secs(), config.stale, config.issuer.as_ref()), (60, Duration::ZERO, None));
+    for (key, found, max) in [("ttl", "61m", "1h"), ("stale", "25h", "24h"), ("leeway", "301s", "5m")] {
+        let invalid = parsed(&format!("{}\n{EXAMPLE}", asked(&format!(", {key}: {found}")))).expect_err("too long");
+        let expected = format!("found `{found}` for `{key}`, expected at most `{max}`");
+        assert!(invalid.problems()[0].to_string().contains(&expected), "{invalid}");
+    }
+}

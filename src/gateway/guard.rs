@@ -37,8 +37,14 @@ impl Guard {
         let connected = self.limits.store().is_some_and(Store::connected);
         metrics.limit_store_connected.set(i64::from(connected));
         for provider in &self.providers {
-            if let Provider::Jwt(issuer) = provider {
-                metrics.issuer(provider.name(), issuer.last_success(), issuer.failures());
+            match provider {
+                Provider::Jwt(issuer) => {
+                    metrics.issuer(provider.name(), issuer.last_success(), issuer.failures());
+                }
+                Provider::Introspection(introspector) => {
+                    metrics.introspection(provider.name(), introspector.failures());
+                }
+                Provider::ApiKeys(_) | Provider::ClientCertificates(_) => {}
             }
         }
     }

@@ -107,6 +107,7 @@ pub struct Metrics {
     pub limit_store_connected: Gauge,
     issuer_keys: Family<ProviderLabels, Gauge<f64, AtomicU64>>,
     issuer_failures: Family<ProviderLabels, Gauge>,
+    introspection_failures: Family<ProviderLabels, Gauge>,
 }
 
 /// The handles of one method.
@@ -180,6 +181,7 @@ impl Metrics {
             limit_store_connected: Gauge::default(),
             issuer_keys: Family::default(),
             issuer_failures: Family::default(),
+            introspection_failures: Family::default(),
         };
         metrics.register();
         metrics
@@ -217,6 +219,8 @@ impl Metrics {
         registry.register("issuer_keys_read_seconds", help, self.issuer_keys.clone());
         let help = "Looks for an issuer's keys that failed since the start";
         registry.register("issuer_failures", help, self.issuer_failures.clone());
+        let help = "Tokens that an introspection endpoint gave no answer about since the start";
+        registry.register("introspection_failures", help, self.introspection_failures.clone());
         let help = "Requests that were not let through, by the reason that the client is not told";
         registry.register("refused_requests", help, self.refusals.clone());
         let help = "Requests that a limit was asked for, by what it said; shadowed ones it would have refused";
@@ -262,6 +266,12 @@ impl Metrics {
         let since = last_success.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok()).unwrap_or_default();
         self.issuer_keys.get_or_create(&labels).set(since.as_secs_f64());
         self.issuer_failures.get_or_create(&labels).set(i64::try_from(failures).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how often an introspection endpoint gave no answer.
+    pub fn introspection(&self, provider: &str, failures: u64) {
+        let labels = ProviderLabels { provider: provider.to_owned() };
+        self.introspection_failures.get_or_create(&labels).set(i64::try_from(failures).unwrap_or(i64::MAX));
     }
 
     /// Counts a request that was not let through, for this reason.

@@ -89,7 +89,7 @@ pub(crate) fn bearer<'a>(line: &'a str, token: &str) -> Request<'a> {
 }
 
 #[track_caller]
-fn refused(response: Response, status: u16, code: u32) -> Response {
+pub(crate) fn refused(response: Response, status: u16, code: u32) -> Response {
     let response = response.expect(status);
     assert_eq!(response.json()["code"], code);
     if status == 401 {

@@ -20,6 +20,7 @@ mod command_line;
 mod demo;
 mod guard;
 mod heads;
+mod introspection;
 mod lifecycle;
 mod odd;
 mod readme;
