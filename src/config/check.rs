@@ -6,6 +6,7 @@
 mod guard;
 mod listener;
 mod rest;
+mod security_headers;
 mod sign;
 
 use std::collections::{BTreeSet, HashMap};

@@ -343,7 +343,7 @@ fn a_misspelt_setting_is_no_method_and_a_misspelt_key_not_missing() {
         &["1:20: unknown key `timout` under `a.B`, expected `timeout`, `unknown_parameters`, `ignored_parameters`, \
            `unknown_fields`, `json`, `errors`, `stream`, `sse`, `keep_alive`, `patch_mask`, `success_status`, \
              `compress_from`, `headers`, `unannotated`, `trailing_slash`, `auth`, `require`, `scopes`, `roles`, `limits`, \
-             `cost`, `addresses`, `forward_token` or `cors`; did you mean `timeout`?"],
+             `cost`, `addresses`, `forward_token`, `cors` or `security_headers`; did you mean `timeout`?"],
     );
 }
 
@@ -661,5 +661,23 @@ fn an_introspection_endpoint_has_rules_and_bounds() {
         let invalid = parsed(&format!("{}\n{EXAMPLE}", asked(&format!(", {key}: {found}")))).expect_err("too long");
         let expected = format!("found `{found}` for `{key}`, expected at most `{max}`");
         assert!(invalid.problems()[0].to_string().contains(&expected), "{invalid}");
+    }
+}
+
+#[test]
+fn security_headers_are_of_the_set_and_have_values() {
+    let policy = legal("defaults: { security_headers: { x-frame-options: off, cache-control: 'private, max-age=5' } }");
+    let choice = policy.gateway.policy.security_headers.expect("it is there");
+    assert!(choice.on && choice.values.len() == 2);
+    for (text, told) in [
+        ("maybe", "`maybe`"),
+        ("[a]", "`true`, `false`, or a mapping of headers"),
+        ("{ x-frame-option: DENY }", "did you mean `x-frame-options`?"),
+        ("{ x-frame-options: '' }", "1:50: found `` for `x-frame-options`, expected a header's value, or `off`"),
+        ("{ x-frame-options: \"a\\nb\" }", "expected a header's value, or `off`"),
+        ("{ x-frame-options: \"\u{e9}\" }", "expected a header's value, or `off`"),
+    ] {
+        let invalid = parsed(&format!("defaults: {{ security_headers: {text} }}\n{EXAMPLE}")).expect_err("it is wrong");
+        assert!(invalid.to_string().contains(told), "{text}: {invalid}");
     }
 }

@@ -30,6 +30,7 @@ use crate::limit::moment::Moment;
 use crate::limit::{Ask, Limit, Limits};
 use crate::protocol::client_address::AddressRules;
 use crate::protocol::cors::Cors;
+use crate::protocol::security_headers::SecurityHeaders;
 use crate::status::{Blame, Code, Status};
 
 /// What a method's callers must meet, compiled.
@@ -37,6 +38,7 @@ use crate::status::{Blame, Code, Status};
 pub struct Policy {
     pub(super) addresses: Box<[AddressRules]>,
     pub(super) cors: Option<Arc<Cors>>,
+    pub(super) security_headers: Option<SecurityHeaders>,
     /// Every provider that one of `lists` names.
     pub(super) providers: Box<[Provider]>,
     /// Positions among `providers`: of each list any one must have verified the caller.

@@ -83,6 +83,7 @@ impl Compiler<'_> {
             withheld_cookies: cookies(&providers, sum.forward_token),
             addresses: sum.addresses.into(),
             cors: sum.cors,
+            security_headers: sum.security_headers.compile(),
             providers: providers.into(),
             lists,
             optional: sum.optional,

@@ -24,6 +24,7 @@ use self::guard::Guard;
 use crate::call::endpoint::Endpoint;
 use crate::protocol::cors::Cors;
 use crate::protocol::rest::error::ErrorFormat;
+use crate::protocol::security_headers::SecurityHeaders;
 use crate::route::captures::Captures;
 use crate::route::router::{Miss, Router};
 use crate::schema::Schema;
@@ -49,6 +50,8 @@ pub struct Gateway {
     guard: Guard,
     /// Of requests that no route takes: what `defaults` say.
     cors: Option<Arc<Cors>>,
+    /// Likewise, and of requests that can't be read.
+    security_headers: Option<SecurityHeaders>,
     upstreams: Vec<Arc<Upstream>>,
     /// Services that no upstream serves.
     unserved: Vec<String>,

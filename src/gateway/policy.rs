@@ -13,6 +13,7 @@ use ipnet::IpNet;
 use crate::limit::rule;
 use crate::protocol::client_address::AddressRules;
 use crate::protocol::cors::Cors;
+use crate::protocol::security_headers;
 
 /// What one level says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -28,6 +29,7 @@ pub struct Level {
     pub addresses: Option<AddressLists>,
     pub forward_token: Option<bool>,
     pub cors: Option<Arc<Cors>>,
+    pub security_headers: Option<security_headers::Choice>,
 }
 
 /// `auth` of a level.
@@ -114,6 +116,7 @@ pub struct Sum {
     pub addresses: Vec<AddressRules>,
     pub forward_token: bool,
     pub cors: Option<Arc<Cors>>,
+    pub security_headers: security_headers::Choice,
 }
 
 impl Sum {
@@ -123,7 +126,8 @@ impl Sum {
     }
 
     fn with(mut self, level: &Level) -> Self {
-        let Level { auth, require, scopes, roles, limits, cost, addresses, forward_token, cors } = level.clone();
+        let Level { auth, require, scopes, roles, limits, cost, addresses, forward_token, cors, security_headers } =
+            level.clone();
         match auth {
             None => {}
             Some(AuthRule::None) => {
@@ -165,6 +169,9 @@ impl Sum {
         self.cost = cost.or(self.cost);
         self.forward_token = forward_token.unwrap_or(self.forward_token);
         self.cors = cors.or(self.cors);
+        if let Some(said) = security_headers {
+            self.security_headers = self.security_headers.with(said);
+        }
         self
     }
 }
@@ -202,6 +209,9 @@ impl fmt::Display for Sum {
         }
         if self.cors.is_some() {
             writeln!(f, "cors: pages of other origins may call")?;
+        }
+        if let Some(headers) = self.security_headers.compile() {
+            writeln!(f, "security headers: {headers}")?;
         }
         Ok(())
     }

@@ -91,6 +91,14 @@ pub async fn respond(
     }
     compress(served.endpoint.as_deref(), &head, &mut response);
     response.headers_mut().insert(X_REQUEST_ID, account.request_id.clone());
+    let security = match &served.policy {
+        Some(policy) => &policy.security_headers,
+        None => &gateway.security_headers,
+    };
+    if let Some(security) = security {
+        // Last: what says something of its own has said it.
+        security.add(connection.scheme, response.headers_mut());
+    }
     if head.method == Method::HEAD {
         drop_body(&mut response);
     }
@@ -107,6 +115,9 @@ pub fn refuse(gateway: &Arc<Gateway>, connection: &Arc<Connection>, status: &Sta
     let account = Account::open(gateway, connection, (None, Asking::of_peer(connection)), (request_id, trace));
     let mut response = failure(gateway, None, status);
     response.headers_mut().insert(X_REQUEST_ID, account.request_id.clone());
+    if let Some(security) = &gateway.security_headers {
+        security.add(connection.scheme, response.headers_mut());
+    }
     let http = response.status();
     response.map(|body| account.follow(http, body, Some(status)))
 }

@@ -14,6 +14,7 @@ mod access_log;
 mod admin;
 mod ambiguity;
 mod bodies;
+mod browsers;
 mod cases;
 mod client_address;
 mod command_line;

@@ -293,6 +293,7 @@ impl Check<'_> {
             addresses: level.addresses.as_ref().map(|addresses| self.address_lists(addresses)),
             forward_token: level.forward_token,
             cors: level.cors.as_ref().and_then(|cors| self.cors(cors)),
+            security_headers: level.security_headers.as_ref().map(|said| self.security_headers(said)),
         }
     }
 

@@ -6,6 +6,7 @@
 pub(crate) mod guard;
 mod listener;
 mod rest;
+mod security_headers;
 mod sign;
 mod upstream;
 
@@ -20,6 +21,7 @@ pub(crate) use listener::{
     UnderscoreHeaders,
 };
 pub(crate) use rest::{CompressFrom, HeaderLists, Http, HttpRule, Level, MethodLevel, Service, shape};
+pub(crate) use security_headers::{SecurityHeaders, SecurityValues};
 pub(crate) use sign::Sign;
 pub(crate) use upstream::{Tls, Upstream};
 
