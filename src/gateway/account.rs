@@ -27,7 +27,7 @@ use crate::telemetry::metrics::{MethodMetrics, Observation};
 pub(super) struct Account {
     gateway: Arc<Gateway>,
     connection: Arc<Connection>,
-    /// `None` for a request without a head.
+    /// `None` for a request without a head, or with one whose method can't be read.
     verb: Option<Method>,
     pub(super) client: Client,
     /// Its address as text, where that is not the connection's.

@@ -68,7 +68,7 @@ pub async fn respond(
     let request_id = forwarding::request_id(&head.headers, rand::random());
     let trace = trace(&head.headers);
     let asking = Asking::of(&head.headers, &connection);
-    let mut account = Account::open(&gateway, &connection, (Some(&head.method), asking), (request_id, trace));
+    let mut account = Account::open(&gateway, &connection, (head::verb(&head), asking), (request_id, trace));
     let checked = head::check(&mut head, &connection, account.client.address);
     let served = match checked {
         Ok(()) => serve(&gateway, &connection, &mut account, (&head, body)).await,
