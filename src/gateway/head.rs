@@ -59,7 +59,7 @@ pub(super) struct Asking {
 impl Asking {
     /// The peer itself.
     pub(super) fn of_peer(connection: &Connection) -> Self {
-        Self { client: Client { address: connection.peer, chain: smallvec::SmallVec::new() }, text: None }
+        Self { client: Client { address: connection.peer, chain: smallvec::SmallVec::new(), scheme: None }, text: None }
     }
 
     /// Who it is by what trusted proxies say.

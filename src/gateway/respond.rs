@@ -97,7 +97,7 @@ pub async fn respond(
     };
     if let Some(security) = security {
         // Last: what says something of its own has said it.
-        security.add(connection.scheme, response.headers_mut());
+        security.add(account.scheme(), response.headers_mut());
     }
     if head.method == Method::HEAD {
         drop_body(&mut response);
@@ -143,7 +143,8 @@ async fn serve(
     account: &mut Account,
     (head, body): (&Parts, Incoming),
 ) -> Served {
-    if let Some(redirect) = connection.rules.redirect {
+    // Whoever came to a trusted proxy by https is where the redirect leads already.
+    if let Some(redirect) = connection.rules.redirect.filter(|_| account.client.scheme != Some(Scheme::Https)) {
         return Served::nowhere(Err(redirect.status(head)));
     }
     if let Some(response) = preflight(gateway, head) {
@@ -248,7 +249,7 @@ fn metadata(
     let forwarding = Forwarding {
         peer: connection.peer,
         chain: &account.client.chain,
-        scheme: connection.scheme,
+        scheme: account.scheme(),
         host: head::host(head),
         request_id: &account.request_id,
         trace: account.trace,
