@@ -511,3 +511,34 @@ fn the_log_says_who_called_and_never_how() {
         assert!(!log.contains(secret), "{secret} is in the log");
     }
 }
+
+#[test]
+fn a_system_without_authorities_is_told_of_only_where_https_is_fetched() {
+    let folder = Folder::new();
+    let signer = Signer::new("one");
+    folder.write("keys.json", signer.set());
+    let none = folder.write("none.pem", "");
+    let start = |providers: &str| {
+        let text = format!("auth: {{ providers: {{ {providers} }} }}\ndefaults: {{ auth: [users] }}");
+        let file = folder.write("lockgate.yaml", configuration(echo::address(), &text));
+        let mut command = lockgate();
+        // Both are there, and neither has an authority in it.
+        command.env("SSL_CERT_FILE", &none).env("SSL_CERT_DIR", folder.join("empty"));
+        std::fs::create_dir_all(folder.join("empty")).expect("a folder can be made");
+        Gateway::start(command.arg("serve").arg("-c").arg(file))
+    };
+    let token = signer.token("mira", &json!({}));
+    let by_file = start("users: { jwt: { issuer: 'https://issuer.test', audience: [api], jwks: keys.json } }");
+    by_file.call(&bearer("GET /v1/ping", &token)).expect(200);
+    let issuer = Issuer::start(signer.set());
+    let keys = format!("{}/keys", issuer.url);
+    let by_loopback =
+        start(&format!("users: {{ jwt: {{ issuer: 'https://issuer.test', audience: [api], jwks: '{keys}' }} }}"));
+    by_loopback.call(&bearer("GET /v1/ping", &token)).expect(200);
+    let by_https =
+        start("users: { jwt: { issuer: 'https://issuer.test', audience: [api], jwks: 'https://127.0.0.1:9/keys' } }");
+    by_https.call(&bearer("GET /v1/ping", &token)).expect(503);
+    let told = |line: &str| line.contains("certificate authorities can't be read") && line.contains("SSL_CERT_FILE");
+    let patience = crate::support::PATIENCE;
+    assert!(by_https.process.stderr.find(0, patience, told).is_some(), "{}", by_https.process.output());
+}
