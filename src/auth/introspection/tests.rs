@@ -141,7 +141,8 @@ async fn whoever_waits_asks_when_the_first_goes_away() {
     let token = Token::new("t").unwrap();
     let (mut first, mut second) = (Box::pin(provider.verify(&token)), Box::pin(provider.verify(&token)));
     for waiting in [&mut first, &mut second] {
-        std::future::poll_fn(|context| Poll::Ready(assert!(waiting.as_mut().poll(context).is_pending()))).await;
+        let is_pending = std::future::poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending())).await;
+        assert!(is_pending);
     }
     drop(first);
     assert!(second.await.is_ok());
