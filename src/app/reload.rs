@@ -103,6 +103,10 @@ impl Reload {
                 self.note_what_needs_a_restart(&config);
                 let routes = gateway.endpoints().len();
                 self.keeping.follow(&gateway.guard().providers);
+                if !gateway.guard().signs_as(previous.guard()) {
+                    // What was refused was the key of another signer.
+                    self.health.reload_succeeded(SIGNING_KEY);
+                }
                 self.current.store(Arc::new(gateway));
                 self.config = config;
                 self.asking.follow(&self.config);
@@ -116,10 +120,7 @@ impl Reload {
 
     /// The key of the gateway's own tokens is swapped beneath the gateway, as certificates are.
     fn look_at_the_signing_key(&self) {
-        let Some(signer) = self.current.load().guard().signer.clone() else {
-            self.health.reload_succeeded(SIGNING_KEY);
-            return;
-        };
+        let Some(signer) = self.current.load().guard().signer.clone() else { return };
         match signer.reload() {
             Ok(false) => {}
             Ok(true) => {

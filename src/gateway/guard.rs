@@ -32,6 +32,16 @@ pub struct Guard {
 }
 
 impl Guard {
+    /// Whether both have the very same signer, or none.
+    #[must_use]
+    pub fn signs_as(&self, other: &Self) -> bool {
+        match (&self.signer, &other.signer) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
     /// Tells the metrics how issuers and the store stand.
     pub fn tell(&self, metrics: &Metrics) {
         let connected = self.limits.store().is_some_and(Store::connected);

@@ -178,8 +178,21 @@ fn a_key_is_swapped_live_and_a_broken_one_keeps_the_old() {
     assert_eq!(gateway.metric("lockgate_signing_key_reload_failures_total", &[]), 1.0);
     assert_eq!(own(&gateway), second);
     folder.replace("gateway.pem", &new);
-    gateway
-        .within(RELOADED, "it is mended", |gateway| !gateway.ask("/readyz").expect(200).text().contains("gateway.pem"));
+    gateway.within(RELOADED, "it is mended", is_mended);
+    // Or another file is named instead.
+    folder.replace("gateway.pem", "no key");
+    gateway.within(RELOADED, "the broken key is told of", |gateway| !is_mended(gateway));
+    let third = folder.write("third.pem", key(&rcgen::PKCS_ECDSA_P384_SHA384));
+    let text = std::fs::read_to_string(folder.join("lockgate.yaml")).expect("it is there");
+    folder.replace("lockgate.yaml", text.replace("gateway.pem", third.to_str().expect("it is text")));
+    gateway.within(RELOADED, "another key is named", is_mended);
+    let set = set(&gateway);
+    assert!(verify(&own(&gateway), &set).is_some() && verify(&second, &set).is_some());
+}
+
+/// Whether no key is refused.
+fn is_mended(gateway: &Gateway) -> bool {
+    !gateway.ask("/readyz").expect(200).text().contains("gateway.pem")
 }
 
 #[test]
