@@ -150,6 +150,18 @@ impl Policy {
             && self.addresses.is_empty()
     }
 
+    /// Headers of the client that end here.
+    #[must_use]
+    pub fn withheld(&self) -> &[HeaderName] {
+        &self.withheld
+    }
+
+    /// Cookies that end here.
+    #[must_use]
+    pub fn withheld_cookies(&self) -> &[String] {
+        &self.withheld_cookies
+    }
+
     /// Lets a request through, or says why not; `admission` holds what was found out either way.
     pub(super) async fn admit(
         &self,

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::Method;
 
-use self::admit::Policy;
+pub use self::admit::Policy;
 pub use self::build::{Inputs, Problem};
 pub use self::config::Config;
 use self::guard::Guard;
