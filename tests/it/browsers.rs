@@ -59,6 +59,20 @@ fn every_answer_has_the_security_headers_errors_too() {
 }
 
 #[test]
+fn the_answer_to_a_head_that_does_not_come_has_them_too() {
+    let gateway = guarded(
+        &[],
+        "listeners: { public: { address: 127.0.0.1:0, limits: { header_timeout: 300ms } } }
+defaults: { security_headers: true }",
+    );
+    let mut connection = gateway.connect();
+    connection.send(b"GET /v1/pi");
+    let head = connection.head();
+    assert_eq!(head.status, 408);
+    has_all(&head, "a head that does not come");
+}
+
+#[test]
 fn headers_of_the_set_are_changed_left_out_and_inherited() {
     let gateway = guarded(
         &[],
