@@ -68,6 +68,16 @@ pub fn client(ca: Option<&Path>, identity: Option<&(PathBuf, PathBuf)>) -> Resul
     Ok(Client { config: Arc::new(config), fingerprint: fingerprint.finish() })
 }
 
+/// A client that trusts nobody: what a system without authorities has, where nothing is asked over TLS.
+///
+/// # Errors
+/// If TLS can't be set up at all.
+pub fn trusting_nobody() -> Result<ClientConfig, TlsError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    Ok(builder.map_err(TlsError::Provider)?.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
 fn authorities(ca: Option<&Path>, fingerprint: &mut impl Hasher) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     let Some(path) = ca else {

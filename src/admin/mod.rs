@@ -1,4 +1,4 @@
-//! The admin server: liveness, readiness, metrics and routes, for those who run the gateway.
+//! The admin server: liveness, readiness, metrics, routes and the gateway's public keys, for those who run it.
 //!
 //! It listens on an address of its own, which belongs into no public network.
 
@@ -17,6 +17,7 @@ use axum::routing::get;
 use serde::Serialize;
 use tokio::net::TcpListener;
 
+use crate::auth::signer::Signer;
 use crate::auth::trouble::Failing;
 use crate::call::endpoint::Endpoint;
 use crate::gateway::{Current, Gateway};
@@ -90,6 +91,8 @@ pub async fn serve(listener: TcpListener, state: State) {
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/routes", get(routes))
+        .route("/jwks.json", get(key_set))
+        .route("/.well-known/jwks.json", get(key_set))
         .with_state(state);
     let room = Arc::new(tokio::sync::Semaphore::new(MAX_CONNECTIONS));
     let mut connections = tokio::task::JoinSet::new();
@@ -202,4 +205,11 @@ fn list(gateway: &Gateway) -> Vec<Route> {
 
 async fn routes(Extract(state): Extract<State>) -> Json<Vec<Route>> {
     Json(list(&state.current.load()))
+}
+
+/// The public keys of the gateway's own tokens (RFC 7517, 5); none where it signs nothing.
+async fn key_set(Extract(state): Extract<State>) -> Response {
+    let gateway = state.current.load_full();
+    let set = gateway.guard().signer.as_deref().map(Signer::key_set).unwrap_or_default();
+    ([(CONTENT_TYPE, "application/jwk-set+json")], Json(set)).into_response()
 }

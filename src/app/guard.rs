@@ -15,9 +15,10 @@ use crate::auth::client_certificate::ClientCertificates;
 use crate::auth::fetch::Client;
 use crate::auth::introspection::Introspection;
 use crate::auth::issuer::Issuer;
-use crate::gateway::Problem;
+use crate::auth::signer::Signer;
 use crate::gateway::config::Config;
 use crate::gateway::guard::Guard;
+use crate::gateway::{self, Problem};
 use crate::limit::Limits;
 use crate::limit::rule::Scope;
 use crate::limit::store::Store;
@@ -36,32 +37,38 @@ pub(super) fn guard(
     // What fetches, or connects to a store, does so on the control plane.
     let _entered = environment.control.enter();
     let mut problems = Vec::new();
-    let mut problem = |message: String| problems.push(Problem { place: String::new(), message });
+    let problem = |message: String| Problem { place: String::new(), message };
     let mut client = None;
     let mut providers = Vec::with_capacity(config.providers.len());
     for wanted in &config.providers {
         let kept = previous.into_iter().flat_map(|guard| &guard.providers).find(|kept| is_of(kept, wanted));
         match kept.cloned().map_or_else(|| provider(wanted, &mut client), Ok) {
             Ok(provider) => providers.push(provider),
-            Err(message) => problem(message),
+            Err(message) => problems.push(problem(message)),
         }
     }
+    let signer = match config.sign.as_ref().map(|sign| signer(sign, previous)).transpose() {
+        Ok(signer) => signer,
+        Err(found) => {
+            problems.push(found);
+            None
+        }
+    };
     let rules: Vec<_> = config.limits.iter().flat_map(|rule| rule.policies.iter().cloned()).collect();
     let counted = previous.map(|guard| &*guard.limits);
     let store = match config.store.as_ref().filter(|_| rules.iter().any(|rule| rule.scope == Scope::Shared)) {
         Some(store) => {
             let before = counted.and_then(Limits::store);
-            Store::open(store, upstreams, environment.workers, before)
-                .map(Some)
-                .map_err(|error| problem(error.to_string()))
+            let opened = Store::open(store, upstreams, environment.workers, before);
+            opened.map(Some).map_err(|error| problems.push(problem(error.to_string())))
         }
         None => Ok(None),
     };
     let Ok(store) = store else { return Err(problems) };
     match Limits::build(&rules, store, &environment.metrics, counted) {
-        Ok(limits) if problems.is_empty() => return Ok(Guard { providers, limits: Arc::new(limits) }),
+        Ok(limits) if problems.is_empty() => return Ok(Guard { providers, limits: Arc::new(limits), signer }),
         Ok(_) => {}
-        Err(error) => problems.push(Problem { place: String::new(), message: error.to_string() }),
+        Err(error) => problems.push(problem(error.to_string())),
     }
     Err(problems)
 }
@@ -72,6 +79,16 @@ pub(super) async fn store_is_there(guard: &Guard) {
     if let Some(store) = guard.limits.store() {
         store.ready(STORE_WAIT).await;
     }
+}
+
+/// What signs: kept where nothing of it changed, with the tokens that it remembers.
+fn signer(sign: &gateway::config::Sign, previous: Option<&Guard>) -> Result<Arc<Signer>, Problem> {
+    let known = previous.and_then(|guard| guard.signer.as_ref());
+    if let Some(kept) = known.filter(|known| *known.config() == sign.config) {
+        return Ok(kept.clone());
+    }
+    let made = Signer::build(sign.config.clone(), known.map(|known| &**known));
+    made.map(Arc::new).map_err(|error| Problem { place: sign.place.clone(), message: format!("`sign`: {error}") })
 }
 
 /// Whether a provider is what the configuration asks for, with its keys and what it remembers.

@@ -27,6 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What a refused configuration is called among the things that may be refused; no listener has an empty name.
 const CONFIGURATION: &str = "";
 
+/// What a refused signing key is called there. No listener is called so: names have no NUL.
+const SIGNING_KEY: &str = "\0auth.sign";
+
 /// What wakes the reload besides files.
 #[derive(Debug)]
 pub(super) enum Event {
@@ -69,6 +72,7 @@ impl Reload {
             };
             if !told {
                 self.certificates.look();
+                self.look_at_the_signing_key();
             }
             let now = Fingerprint::take(&self.config);
             let settled = now == std::mem::replace(&mut seen, now.clone());
@@ -100,6 +104,10 @@ impl Reload {
                 let routes = gateway.endpoints().len();
                 self.keeping.follow(&gateway.guard().providers);
                 self.environment.control.block_on(store_is_there(gateway.guard()));
+                if !gateway.guard().signs_as(previous.guard()) {
+                    // What was refused was the key of another signer.
+                    self.health.reload_succeeded(SIGNING_KEY);
+                }
                 self.current.store(Arc::new(gateway));
                 self.config = config;
                 self.asking.follow(&self.config);
@@ -108,6 +116,23 @@ impl Reload {
                 tracing::info!(routes, "the configuration was reloaded");
             }
             Err(problems) => self.refuse(&problems),
+        }
+    }
+
+    /// The key of the gateway's own tokens is swapped beneath the gateway, as certificates are.
+    fn look_at_the_signing_key(&self) {
+        let Some(signer) = self.current.load().guard().signer.clone() else { return };
+        match signer.reload() {
+            Ok(false) => {}
+            Ok(true) => {
+                self.health.reload_succeeded(SIGNING_KEY);
+                tracing::info!("the signing key is loaded");
+            }
+            Err(error) => {
+                self.environment.metrics.signing_key_reload_failures.inc();
+                self.health.reload_failed(SIGNING_KEY, SystemTime::now(), vec![format!("auth.sign: {error}")]);
+                tracing::error!(%error, "a changed signing key was refused: the old one stays");
+            }
         }
     }
 

@@ -7,10 +7,12 @@ use std::error::Error;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, USER_AGENT};
+use http::uri::Scheme;
 use http::{Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -97,6 +99,12 @@ pub enum FetchError {
     TimedOut,
     #[error("the server can't be reached or broke off: {0}")]
     Failed(String),
+    /// Why the system has no authorities.
+    #[error(
+        "https can't be spoken: the system's certificate authorities can't be read ({0}); install them, such as by the \
+         package ca-certificates, or name a file of them by SSL_CERT_FILE, and start anew"
+    )]
+    NoAuthorities(Arc<str>),
     #[error("the answer has status {0}, expected 200")]
     Status(StatusCode),
     #[error("the answer has more than {0} bytes")]
@@ -115,15 +123,22 @@ pub struct Fetched {
 #[derive(Clone, Debug)]
 pub struct Client {
     pooled: Pooled<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// Why there is nobody to trust, where there is nobody.
+    no_authorities: Option<Arc<str>>,
 }
 
 impl Client {
-    /// A client that trusts the authorities in the PEM file `ca` (`None`: the system's).
+    /// A client that trusts the authorities in the PEM file `ca` (`None`: the system's). A system without any is told of
+    /// when something is fetched by https: loopback needs none.
     ///
     /// # Errors
     /// If TLS can't be set up.
     pub fn new(ca: Option<&Path>) -> Result<Self, TlsError> {
-        let mut config = (*tls::client(ca, None)?.config).clone();
+        let (mut config, no_authorities) = match tls::client(ca, None) {
+            Ok(client) => ((*client.config).clone(), None),
+            Err(TlsError::System(why)) => (tls::trusting_nobody()?, Some(why.into())),
+            Err(error) => return Err(error),
+        };
         // The connector asks for the protocols that it speaks.
         config.alpn_protocols.clear();
         let mut http = HttpConnector::new();
@@ -139,7 +154,7 @@ impl Client {
             .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
             .http1_max_buf_size(MAX_HEAD_BYTES)
             .build(connector);
-        Ok(Self { pooled })
+        Ok(Self { pooled, no_authorities })
     }
 
     /// Fetches a JSON document of at most `max_bytes`.
@@ -170,6 +185,9 @@ impl Client {
     }
 
     async fn exchange(&self, request: Request<Full<Bytes>>, max_bytes: usize) -> Result<Fetched, FetchError> {
+        if let Some(why) = self.no_authorities.as_ref().filter(|_| request.uri().scheme() == Some(&Scheme::HTTPS)) {
+            return Err(FetchError::NoAuthorities(why.clone()));
+        }
         let exchange = async {
             let response = self.pooled.request(request).await.map_err(|error| FetchError::Failed(chain(&error)))?;
             let (head, body) = response.into_parts();

@@ -1,20 +1,25 @@
 //! Tokens that only their issuer can read: OAuth 2.0 Token Introspection (RFC 7662).
 //!
 //! Each token is asked about once in a while, and what the endpoint said is remembered until then, refusals for less
-//! long. Questions under way are bounded; a token that nobody could be asked about is refused as unavailable.
+//! long. However many requests bring a token at once, it is asked about once. Questions under way are bounded; a token
+//! that nobody could be asked about is refused as unavailable, unless a good answer about it may be [stale].
+//!
+//! [stale]: Config::stale
 
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{OnceCell, Semaphore};
+use tokio::time::Instant;
 
 use super::fetch::{Client, Url, UrlError};
 use super::issuer::{DEFAULT_LEEWAY, DEFAULT_ROLES_CLAIM};
@@ -35,10 +40,17 @@ pub const REFUSED_TTL: Duration = Duration::from_secs(10);
 /// The longest time for which an answer is believed: a token that was withdrawn is told only by the next one.
 pub const MAX_TTL: Duration = Duration::from_secs(3600);
 
+/// The longest time for which an answer is believed beyond its own while the endpoint can't be asked.
+pub const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
+
+/// How often the endpoint is asked again about a token whose answer is stale: each time may cost a request
+/// [`PATIENCE`].
+const STALE_STEP: Duration = Duration::from_secs(5);
+
 /// Questions under way at a time.
 pub const MAX_IN_FLIGHT: usize = 64;
 
-/// How long a request waits until its question may be asked, and how long for the answer.
+/// How long a token waits until it may be asked about, and for the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The largest answer that is read.
@@ -61,6 +73,8 @@ pub struct Config {
     pub roles_claim: String,
     /// For how long a good answer is believed, at most [`MAX_TTL`].
     pub ttl: Duration,
+    /// For how long beyond `ttl` a good answer is believed while the endpoint can't be asked, at most [`MAX_STALE`].
+    pub stale: Duration,
     /// Answers that are remembered, at most.
     pub cache_capacity: usize,
 }
@@ -85,6 +99,7 @@ impl Config {
             leeway: DEFAULT_LEEWAY,
             roles_claim: DEFAULT_ROLES_CLAIM.to_owned(),
             ttl: DEFAULT_TTL,
+            stale: Duration::ZERO,
             cache_capacity: DEFAULT_CAPACITY,
         }
     }
@@ -100,7 +115,51 @@ pub struct Introspection {
     client: Client,
     in_flight: Semaphore,
     cache: TokenCache,
+    /// Good answers, for as long as they may be stale.
+    good: TokenCache,
+    flights: Mutex<Flights>,
     failures: AtomicU64,
+}
+
+/// Tokens that are being asked about, by their digests; as many as requests wait, at most.
+type Flights = HashMap<[u8; 32], Arc<Flight>, foldhash::fast::RandomState>;
+
+/// What requests with the same token wait for together. Where the one that asks goes away, the next one asks.
+#[derive(Debug)]
+struct Flight {
+    outcome: OnceCell<Result<Arc<Principal>, Reason>>,
+    /// When nobody waits any more, whoever asks.
+    deadline: Instant,
+}
+
+/// A request's part in a flight.
+struct Seat<'i> {
+    flights: &'i Mutex<Flights>,
+    token: [u8; 32],
+    flight: Arc<Flight>,
+}
+
+impl<'i> Seat<'i> {
+    fn take(flights: &'i Mutex<Flights>, token: &Token<'_>) -> Self {
+        let new = || Arc::new(Flight { outcome: OnceCell::new(), deadline: Instant::now() + PATIENCE });
+        let token = *token.digest();
+        let flight = lock(flights).entry(token).or_insert_with(new).clone();
+        Self { flights, token, flight }
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        let mut flights = lock(self.flights);
+        // Seats are taken under the lock: with this one and the table's nobody else holds it.
+        if Arc::strong_count(&self.flight) <= 2 {
+            flights.remove(&self.token);
+        }
+    }
+}
+
+fn lock(flights: &Mutex<Flights>) -> std::sync::MutexGuard<'_, Flights> {
+    flights.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Introspection {
@@ -123,6 +182,8 @@ impl Introspection {
             client,
             in_flight: Semaphore::new(MAX_IN_FLIGHT),
             cache: TokenCache::new(config.cache_capacity),
+            good: TokenCache::new(if config.stale.is_zero() { 0 } else { config.cache_capacity }),
+            flights: Mutex::default(),
             failures: AtomicU64::new(0),
             config,
         })
@@ -142,28 +203,60 @@ impl Introspection {
     /// Asks about a token, unless the answer is remembered.
     ///
     /// # Errors
-    /// Why it is refused; [`Reason::Unavailable`] if there was no answer.
+    /// Why it is refused; [`Reason::Unavailable`] if there was no answer and none is stale.
     pub async fn verify(&self, token: &Token<'_>) -> Result<Arc<Principal>, Reason> {
         if let Some(verdict) = self.cache.find(token, SystemTime::now()) {
             return verdict.outcome;
         }
-        let answer = tokio::time::timeout(PATIENCE, self.ask(token)).await.ok().flatten();
-        let (now, ttl) = (SystemTime::now(), self.config.ttl.min(MAX_TTL));
+        let seat = Seat::take(&self.flights, token);
+        let flight = &seat.flight;
+        flight.outcome.get_or_init(|| self.find_out(token, flight.deadline)).await.clone()
+    }
+
+    /// Asks, and remembers what was said.
+    async fn find_out(&self, token: &Token<'_>, deadline: Instant) -> Result<Arc<Principal>, Reason> {
+        // It may have become known between the look and the seat.
+        if let Some(verdict) = self.cache.find(token, SystemTime::now()) {
+            return verdict.outcome;
+        }
+        let answer = tokio::time::timeout_at(deadline, self.ask(token)).await.ok().flatten();
+        let now = SystemTime::now();
         let outcome = match answer {
             Some(answer) => self.judge(&answer, now).map(Arc::new),
             None => Err(Reason::Unavailable),
         };
-        let until = match &outcome {
-            Ok(principal) => principal.expires.map_or(now + ttl, |end| end.min(now + ttl)),
-            Err(Reason::Unavailable) => {
-                // Nothing was found out: it is asked again the next time.
-                self.failures.fetch_add(1, Ordering::Relaxed);
-                return outcome;
-            }
+        if let Err(Reason::Unavailable) = outcome {
+            // Nothing was found out: it is asked again the next time.
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            return self.stale(token, now).ok_or(Reason::Unavailable);
+        }
+        self.remember(token, &outcome, now);
+        outcome
+    }
+
+    fn remember(&self, token: &Token<'_>, outcome: &Result<Arc<Principal>, Reason>, now: SystemTime) {
+        let (ttl, stale) = (self.config.ttl.min(MAX_TTL), self.config.stale.min(MAX_STALE));
+        let verdict = |until| Verdict { outcome: outcome.clone(), until, basis: Basis::default() };
+        let end = |principal: &Principal, until: SystemTime| principal.expires.map_or(until, |end| end.min(until));
+        let until = match outcome {
+            Ok(principal) => end(principal, now + ttl),
             Err(_) => now + ttl.min(REFUSED_TTL),
         };
-        self.cache.insert(token, Verdict { outcome: outcome.clone(), until, basis: Basis::default() });
-        outcome
+        self.cache.insert(token, verdict(until));
+        if !stale.is_zero() {
+            // A refusal takes the place of what was good once.
+            let until = outcome.as_ref().map_or(now, |principal| end(principal, now + ttl + stale));
+            self.good.insert(token, verdict(until));
+        }
+    }
+
+    /// The last good answer, if it may still be believed; the endpoint is asked again in a while.
+    fn stale(&self, token: &Token<'_>, now: SystemTime) -> Option<Arc<Principal>> {
+        let good = self.good.find(token, now)?;
+        let principal = good.outcome.ok()?;
+        let until = good.until.min(now + STALE_STEP);
+        self.cache.insert(token, Verdict { outcome: Ok(principal.clone()), until, basis: Basis::default() });
+        Some(principal)
     }
 
     /// The answer; `None` if there is none.

@@ -15,6 +15,7 @@ pub mod location;
 pub mod principal;
 pub mod reason;
 pub mod secret;
+pub mod signer;
 #[cfg(test)]
 mod testing;
 pub mod token_cache;

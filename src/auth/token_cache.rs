@@ -40,6 +40,10 @@ impl<'t> Token<'t> {
         Ok(Self { text, digest: sum })
     }
 
+    pub(super) fn digest(&self) -> &[u8; 32] {
+        &self.digest
+    }
+
     /// As it came.
     #[must_use]
     pub fn text(&self) -> &'t str {

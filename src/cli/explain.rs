@@ -5,14 +5,13 @@ use http::Method;
 
 use super::routes::row;
 use super::table::table;
-use super::{Failure, Logging, print, report};
+use super::{Failure, Logging, callers, print, report};
 use crate::admin::Route;
 use crate::call::endpoint::Endpoint;
 use crate::config::Config;
 use crate::config::effective::{self, Effective, Origin};
 use crate::config::flags::Flags;
-use crate::gateway::Gateway;
-use crate::gateway::policy::Sum;
+use crate::gateway::{Found, Gateway};
 use crate::route::captures::Captures;
 use crate::route::router::Miss;
 use crate::schema::{FieldIndex, Message};
@@ -50,7 +49,7 @@ pub(super) fn run(arguments: &Arguments, logging: &Logging) -> Result<(), Failur
     let path = arguments.path.split(['?', '#']).next().unwrap_or_default();
     let mut captures = Captures::new();
     match gateway.find(&arguments.verb, path, &mut captures) {
-        Ok(found) => print(&Explanation::of(&config, &gateway, found.endpoint, path, &captures).print()),
+        Ok(found) => print(&Explanation::of(&config, &gateway, found, path, &captures).print()),
         Err(miss) => Err(Failure::Failed(explain_miss(&gateway, &arguments.verb, path, &miss))),
     }
 }
@@ -65,13 +64,14 @@ pub(super) struct Explanation {
     pub response_body: String,
     /// The other routes that the path matches, best first.
     pub others: Vec<Route>,
-    /// Who may call.
+    /// Who may call, by whom they are known, and what the upstream is told of them.
     pub callers: String,
     pub settings: Vec<Effective>,
 }
 
 impl Explanation {
-    fn of(config: &Config, gateway: &Gateway, endpoint: &Endpoint, path: &str, captures: &Captures) -> Self {
+    fn of(config: &Config, gateway: &Gateway, found: Found<'_>, path: &str, captures: &Captures) -> Self {
+        let endpoint: &Endpoint = found.endpoint;
         let schema = gateway.schema();
         let binding = &endpoint.binding;
         let variables = binding.template.variables().iter().enumerate().map(|(position, variable)| {
@@ -87,7 +87,7 @@ impl Explanation {
                 Some(index) => field(index, schema.message(endpoint.output)),
             },
             others: others(gateway, endpoint, path),
-            callers: Sum::of(config.gateway.policies(method)).to_string(),
+            callers: callers::describe(&config.gateway, method, found.policy),
             settings: effective::settings(&config.gateway, &method.service, &method.name),
         }
     }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 for success, 1 for a configuration that is wrong or a process that failed, 2 for a command line that
 //! is wrong (as clap has it).
 
+mod callers;
 mod check;
 mod demo;
 mod explain;

@@ -7,6 +7,8 @@ mod external;
 mod guard;
 mod listener;
 mod rest;
+mod security_headers;
+mod sign;
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;

@@ -16,7 +16,7 @@ mod reader;
 #[cfg(test)]
 mod tests;
 mod tree;
-mod unit;
+pub(crate) mod unit;
 mod upstream_address;
 pub(crate) mod variables;
 

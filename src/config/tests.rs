@@ -353,7 +353,7 @@ fn a_misspelt_setting_is_no_method_and_a_misspelt_key_not_missing() {
         &["1:20: unknown key `timout` under `a.B`, expected `timeout`, `unknown_parameters`, `ignored_parameters`, \
            `unknown_fields`, `json`, `errors`, `stream`, `sse`, `keep_alive`, `patch_mask`, `success_status`, \
              `compress_from`, `headers`, `unannotated`, `trailing_slash`, `auth`, `require`, `scopes`, `roles`, `external`, `limits`, \
-             `cost`, `addresses`, `forward_token` or `cors`; did you mean `timeout`?"],
+             `cost`, `addresses`, `forward_token`, `cors` or `security_headers`; did you mean `timeout`?"],
     );
 }
 
@@ -627,4 +627,67 @@ fn what_listeners_can_not_trust_and_show_is_told() {
             "7:26: `certificates` has none, expected at least one `{ cert: FILE, key: FILE }`",
         ],
     );
+}
+
+#[test]
+fn mistakes_in_what_the_gateway_signs_are_told_with_their_places() {
+    let sign = |more: &str| format!("auth: {{ sign: {{ key: k.pem, {more} }} }}");
+    let config = legal(&sign("audience: [a, b]"));
+    let signed = config.gateway.sign.expect("it is there").config;
+    assert_eq!((signed.key, signed.ttl), (PathBuf::from("conf/k.pem"), Duration::from_secs(60)));
+    assert_eq!((signed.issuer.as_str(), signed.header, signed.key_id), ("lockgate", http::header::AUTHORIZATION, None));
+    for ttl in ["1s", "1h"] {
+        legal(&sign(&format!("audience: [a], ttl: {ttl}")));
+    }
+    check(&sign("audience: [a], ttl: 999ms"), &["1:49: found `999ms` for `ttl`, expected a time from `1s` to `1h`"]);
+    check(&sign("audience: [a], ttl: 61m"), &["1:49: found `61m` for `ttl`, expected a time from `1s` to `1h`"]);
+    check(&sign("audience: []"), &["1:39: `audience` is empty: no service could tell that a token is for it"]);
+    check(&sign("audience: [a], kid: ''"), &["1:49: `kid` is empty, expected a name"]);
+    for header in ["'a b'", "host", "x-request-id", "grpc-x", "x-token-bin", "content-type"] {
+        let name = header.trim_matches('\'');
+        let expected = format!("1:52: `{name}` is no header for a token, expected `authorization` or one of your own");
+        check(&sign(&format!("audience: [a], header: {header}")), &[&expected]);
+    }
+    let twice = "auth: { forward: { X-Me: a }, sign: { key: k, audience: [a], header: x-me } }";
+    check(twice, &["1:20: `auth.sign` sets `x-me` already, expected another name"]);
+}
+
+#[test]
+fn an_introspection_endpoint_has_rules_and_bounds() {
+    let asked = |more: &str| {
+        format!(
+            "auth: {{ providers: {{ p: {{ introspection: {{ endpoint: 'https://i/', client_id: a, client_secret: b{more} }} }} }} }}"
+        )
+    };
+    let config = legal(&asked(", issuer: me, audience: [x], roles_claim: groups, leeway: 5m, ttl: 1h, stale: 1d"));
+    let [crate::auth::Config::Introspection(config)] = config.gateway.providers.as_slice() else { panic!("one") };
+    assert_eq!((config.issuer.as_deref(), config.audience.as_slice()), (Some("me"), &["x".to_owned()][..]));
+    assert_eq!((config.roles_claim.as_str(), config.leeway.as_secs()), ("groups", 300));
+    assert_eq!((config.ttl.as_secs(), config.stale.as_secs()), (3600, 86_400));
+    let config = legal(&asked(""));
+    let [crate::auth::Config::Introspection(config)] = config.gateway.providers.as_slice() else { panic!("one") };
+    assert_eq!((config.ttl.as_secs(), config.stale, config.issuer.as_ref()), (60, Duration::ZERO, None));
+    for (key, found, max) in [("ttl", "61m", "1h"), ("stale", "25h", "24h"), ("leeway", "301s", "5m")] {
+        let invalid = parsed(&format!("{}\n{EXAMPLE}", asked(&format!(", {key}: {found}")))).expect_err("too long");
+        let expected = format!("found `{found}` for `{key}`, expected at most `{max}`");
+        assert!(invalid.problems()[0].to_string().contains(&expected), "{invalid}");
+    }
+}
+
+#[test]
+fn security_headers_are_of_the_set_and_have_values() {
+    let policy = legal("defaults: { security_headers: { x-frame-options: off, cache-control: 'private, max-age=5' } }");
+    let choice = policy.gateway.policy.security_headers.expect("it is there");
+    assert!(choice.on && choice.values.len() == 2);
+    for (text, told) in [
+        ("maybe", "`maybe`"),
+        ("[a]", "`true`, `false`, or a mapping of headers"),
+        ("{ x-frame-option: DENY }", "did you mean `x-frame-options`?"),
+        ("{ x-frame-options: '' }", "1:50: found `` for `x-frame-options`, expected a header's value, or `off`"),
+        ("{ x-frame-options: \"a\\nb\" }", "expected a header's value, or `off`"),
+        ("{ x-frame-options: \"\u{e9}\" }", "expected a header's value, or `off`"),
+    ] {
+        let invalid = parsed(&format!("defaults: {{ security_headers: {text} }}\n{EXAMPLE}")).expect_err("it is wrong");
+        assert!(invalid.to_string().contains(told), "{text}: {invalid}");
+    }
 }

@@ -18,7 +18,7 @@ use crate::call::body::{Body, CutShort};
 use crate::call::endpoint::Endpoint;
 use crate::call::progress::Progress;
 use crate::protocol::client_address::Client;
-use crate::protocol::forwarding::Trace;
+use crate::protocol::forwarding::{Scheme, Trace};
 use crate::status::{Code, Status};
 use crate::telemetry::access::{Caller, Record};
 use crate::telemetry::metrics::{MethodMetrics, Observation};
@@ -27,7 +27,7 @@ use crate::telemetry::metrics::{MethodMetrics, Observation};
 pub(super) struct Account {
     gateway: Arc<Gateway>,
     connection: Arc<Connection>,
-    /// `None` for a request without a head.
+    /// `None` for a request without a head, or with one whose method can't be read.
     verb: Option<Method>,
     pub(super) client: Client,
     /// Its address as text, where that is not the connection's.
@@ -98,6 +98,11 @@ impl Account {
     /// The client's address as text.
     pub(super) fn client_text(&self) -> &str {
         self.client_text.as_deref().unwrap_or(&self.connection.peer_text)
+    }
+
+    /// How the client came: to trusted proxies, if those say so, or else here.
+    pub(super) fn scheme(&self) -> Scheme {
+        self.client.scheme.unwrap_or(self.connection.scheme)
     }
 
     fn method(&self) -> &MethodMetrics {

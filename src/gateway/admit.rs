@@ -22,6 +22,7 @@ use super::respond::Connection;
 use crate::auth::authenticate::{Credentials, Provider, authenticate};
 use crate::auth::principal::Principal;
 use crate::auth::reason::Reason;
+use crate::auth::signer::Signer;
 use crate::call::Gate;
 use crate::expression::Expression;
 use crate::expression::facts::{Auth, Facts, Http};
@@ -34,6 +35,7 @@ use crate::limit::{Ask, Limit, Limits};
 use crate::protocol::client_address::AddressRules;
 use crate::protocol::cors::Cors;
 use crate::protocol::metadata;
+use crate::protocol::security_headers::SecurityHeaders;
 use crate::status::{Blame, Code, Status};
 
 /// What a method's callers must meet, compiled.
@@ -41,6 +43,7 @@ use crate::status::{Blame, Code, Status};
 pub struct Policy {
     pub(super) addresses: Box<[AddressRules]>,
     pub(super) cors: Option<Arc<Cors>>,
+    pub(super) security_headers: Option<SecurityHeaders>,
     /// Every provider that one of `lists` names.
     pub(super) providers: Box<[Provider]>,
     /// Of each any one must have verified the caller.
@@ -57,6 +60,8 @@ pub struct Policy {
     pub(super) external: Option<External>,
     pub(super) limits: Option<Arc<Counting>>,
     pub(super) forward: Arc<[Forwarded]>,
+    /// What signs the gateway's own token for the upstream.
+    pub(super) signer: Option<Arc<Signer>>,
     /// Headers of the client that end here: credentials, and what only the gateway may say.
     pub(super) withheld: Box<[HeaderName]>,
     /// Cookies that end here.
@@ -189,6 +194,18 @@ impl Policy {
             && self.external.is_none()
     }
 
+    /// Headers of the client that end here.
+    #[must_use]
+    pub fn withheld(&self) -> &[HeaderName] {
+        &self.withheld
+    }
+
+    /// Cookies that end here.
+    #[must_use]
+    pub fn withheld_cookies(&self) -> &[String] {
+        &self.withheld_cookies
+    }
+
     /// Lets a request through, or says why not; `admission` holds what was found out either way.
     pub(super) async fn admit(
         &self,
@@ -220,6 +237,7 @@ impl Policy {
         self.authorize(&facts)?;
         self.ask_deciders(calling, head, admission).await?;
         self.identify(&facts, admission)?;
+        self.sign(admission)?;
         self.gate(&facts, customer, admission);
         Ok(())
     }
@@ -314,6 +332,16 @@ impl Policy {
             };
             admission.identity.push((name.clone(), value));
         }
+        Ok(())
+    }
+
+    /// The gateway's own token for the upstream; nobody who was not verified gets one.
+    fn sign(&self, admission: &mut Admission) -> Result<(), Status> {
+        let (Some(signer), Some(caller)) = (&self.signer, &admission.caller) else { return Ok(()) };
+        let value = signer.sign(caller).map_err(|error| {
+            Status::new(Code::Internal, Blame::Gateway, "the request can't be passed on").with_cause(error.to_string())
+        })?;
+        admission.identity.push((signer.config().header.clone(), value));
         Ok(())
     }
 

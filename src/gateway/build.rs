@@ -12,6 +12,7 @@ use super::guard::{Compiler, Guard};
 use super::policy::{Level, Sum};
 use crate::call::endpoint::{Endpoint, Parts};
 use crate::call::settings::Settings;
+use crate::protocol::security_headers;
 use crate::route::RouteError;
 use crate::route::router::{Router, TrailingSlash};
 use crate::route::rule::{self, Binding, ConfiguredRule};
@@ -91,6 +92,7 @@ pub(super) fn build(inputs: Inputs<'_>) -> Result<Gateway, Vec<Problem>> {
         policies,
         guard,
         cors: config.policy.cors.clone(),
+        security_headers: config.policy.security_headers.as_ref().and_then(security_headers::Choice::compile),
         upstreams,
         unserved,
         metrics,

@@ -9,7 +9,7 @@ use crate::upstream;
 
 use super::external;
 use super::policy::{AuthRule, Forward, Level, LimitRule};
-use crate::auth;
+use crate::auth::{self, signer};
 use crate::limit::headers::Style;
 use crate::limit::store::StoreConfig;
 
@@ -23,6 +23,8 @@ pub struct Config {
     pub policy: Level,
     /// Metadata that upstreams are told of the caller.
     pub forward: Vec<Forward>,
+    /// The gateway's own tokens for upstreams.
+    pub sign: Option<Sign>,
     /// `auth.providers`.
     pub providers: Vec<auth::Config>,
     /// `auth.external`.
@@ -38,6 +40,14 @@ pub struct Config {
     pub services: BTreeMap<String, Service>,
     /// `http.rules`.
     pub rules: Vec<Rule>,
+}
+
+/// `auth.sign`.
+#[derive(Clone, Debug)]
+pub struct Sign {
+    /// Where it stands: `file:line:column`.
+    pub place: String,
+    pub config: signer::Config,
 }
 
 /// `services.<Service>`.

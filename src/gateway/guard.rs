@@ -14,6 +14,7 @@ use super::external::{Decider, External};
 use super::policy::{self, LimitRule, Sum, Text, Written};
 use crate::auth::authenticate::Provider;
 use crate::auth::location::TokenLocation;
+use crate::auth::signer::Signer;
 use crate::auth::trouble::Failing;
 use crate::expression::typing::Type;
 use crate::expression::{Environment, Expression};
@@ -27,9 +28,21 @@ use crate::telemetry::metrics::Metrics;
 pub struct Guard {
     pub providers: Vec<Provider>,
     pub limits: Arc<Limits>,
+    /// What signs the gateway's own tokens.
+    pub signer: Option<Arc<Signer>>,
 }
 
 impl Guard {
+    /// Whether both have the very same signer, or none.
+    #[must_use]
+    pub fn signs_as(&self, other: &Self) -> bool {
+        match (&self.signer, &other.signer) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
+    }
+
     /// Tells the metrics how issuers and the store stand.
     pub fn tell(&self, metrics: &Metrics) {
         let connected = self.limits.store().is_some_and(|store| store.connected());
@@ -40,6 +53,9 @@ impl Guard {
             }
             if let Some(trouble) = provider.trouble() {
                 metrics.provider_failures(provider.name(), trouble.failures());
+            }
+            if let Provider::Introspection(introspector) = provider {
+                metrics.introspection(provider.name(), introspector.failures());
             }
         }
     }
@@ -79,6 +95,9 @@ impl Compiler<'_> {
         let (require_of_message, require): (Vec<_>, Vec<_>) =
             require.into_iter().partition(|required| required.uses_request());
         let forward = self.forward(method);
+        if sum.forward_token {
+            self.tell_of_two_tokens(&providers);
+        }
         Policy {
             limits: self.counting(&sum, method),
             external: self.external(&sum, method),
@@ -87,6 +106,7 @@ impl Compiler<'_> {
             withheld_cookies: cookies(&providers, sum.forward_token),
             addresses: sum.addresses.into(),
             cors: sum.cors,
+            security_headers: sum.security_headers.compile(),
             providers: providers.into(),
             lists,
             closed,
@@ -95,6 +115,7 @@ impl Compiler<'_> {
             require: require.into(),
             require_of_message: require_of_message.into(),
             forward,
+            signer: self.guard.signer.clone(),
         }
     }
 
@@ -173,7 +194,8 @@ impl Compiler<'_> {
     /// Metadata that only the gateway may set, by itself or as deciders say.
     fn own_names(&self) -> impl Iterator<Item = HeaderName> {
         let identity = self.config.forward.iter().map(|forward| &forward.name);
-        identity.chain(self.config.external.iter().flat_map(|external| &external.forward)).cloned()
+        let deciders = self.config.external.iter().flat_map(|external| &external.forward);
+        identity.chain(deciders).chain(self.config.sign.iter().map(|sign| &sign.config.header)).cloned()
     }
 
     /// The deciders that the levels name. The names are known.
@@ -182,6 +204,25 @@ impl Compiler<'_> {
         let deciders: Vec<_> = sum.external.iter().filter_map(find).collect();
         let external = || External::new(deciders.clone(), (&method.service, &method.name), self.own_names().collect());
         (!deciders.is_empty()).then(external)
+    }
+
+    /// One header can't hold the caller's credential and the gateway's token.
+    fn tell_of_two_tokens(&mut self, providers: &[Provider]) {
+        let Some(sign) = &self.config.sign else { return };
+        let header = &sign.config.header;
+        let Some(provider) = providers.iter().find(|provider| provider.header().as_ref() == Some(header)) else {
+            return;
+        };
+        let message = format!(
+            "`forward_token` passes `{header}` on with what provider `{}` verified, where `sign` puts the gateway's own \
+             token: expected another `header` for `sign`",
+            provider.name()
+        );
+        let problem = Problem { place: sign.place.clone(), message };
+        // Once, not for each method.
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
     }
 
     fn counting(&mut self, sum: &Sum, method: &Method) -> Option<Arc<Counting>> {

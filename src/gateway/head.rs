@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, StatusCode, Version};
 use super::respond::Connection;
 use crate::call::BodyLimits;
 use crate::protocol::client_address::{AddressRules, Client, Trust};
-use crate::protocol::http1::{self, Fault, MAX_FIELDS};
+use crate::protocol::http1::{self, MAX_FIELDS, Refused};
 use crate::status::{Blame, Code, Status};
 
 /// The longest path and query together.
@@ -59,7 +59,7 @@ pub(super) struct Asking {
 impl Asking {
     /// The peer itself.
     pub(super) fn of_peer(connection: &Connection) -> Self {
-        Self { client: Client { address: connection.peer, chain: smallvec::SmallVec::new() }, text: None }
+        Self { client: Client { address: connection.peer, chain: smallvec::SmallVec::new(), scheme: None }, text: None }
     }
 
     /// Who it is by what trusted proxies say.
@@ -80,6 +80,14 @@ pub(super) fn host(head: &Parts) -> Option<&str> {
     authority.or_else(|| head.headers.get(HOST).and_then(|host| host.to_str().ok()))
 }
 
+/// The method of a request; of one whose place another took at the gate, as far as it could be read.
+pub(super) fn verb(head: &Parts) -> Option<&Method> {
+    match head.extensions.get::<Refused>() {
+        Some(refused) => refused.method.as_ref(),
+        None => Some(&head.method),
+    }
+}
+
 /// 414
 #[must_use]
 pub fn target_too_long() -> Status {
@@ -89,8 +97,8 @@ pub fn target_too_long() -> Status {
 
 /// Refuses what no request may have, and takes away what none keeps.
 pub(super) fn check(head: &mut Parts, connection: &Connection, client: IpAddr) -> Result<(), Status> {
-    if let Some(fault) = head.extensions.get::<Fault>() {
-        return Err(fault.status());
+    if let Some(refused) = head.extensions.get::<Refused>() {
+        return Err(refused.fault.status());
     }
     let rules = &connection.rules;
     if !rules.addresses.admits(client) {

@@ -19,13 +19,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::Method;
 
-use self::admit::Policy;
+pub use self::admit::Policy;
 pub use self::build::{Inputs, Problem};
 pub use self::config::Config;
 use self::guard::Guard;
 use crate::call::endpoint::Endpoint;
 use crate::protocol::cors::Cors;
 use crate::protocol::rest::error::ErrorFormat;
+use crate::protocol::security_headers::SecurityHeaders;
 use crate::route::captures::Captures;
 use crate::route::router::{Miss, Router};
 use crate::schema::Schema;
@@ -51,6 +52,8 @@ pub struct Gateway {
     guard: Guard,
     /// Of requests that no route takes: what `defaults` say.
     cors: Option<Arc<Cors>>,
+    /// Likewise, and of requests that can't be read.
+    security_headers: Option<SecurityHeaders>,
     upstreams: Vec<Arc<Upstream>>,
     /// Services that no upstream serves.
     unserved: Vec<String>,
@@ -119,10 +122,10 @@ impl Gateway {
         &self.guard
     }
 
-    /// Whether any method asks its callers who they are.
+    /// Whether any method asks its callers who they are, or a decider whether they may pass.
     #[must_use]
     pub fn is_guarded(&self) -> bool {
-        self.policies.iter().any(|policy| policy.is_verified())
+        self.policies.iter().any(|policy| policy.is_verified() || policy.external.is_some())
     }
 
     /// Methods that nobody may call, since no level says who may while levels of other methods do.

@@ -16,6 +16,7 @@ use ipnet::IpNet;
 use crate::limit::rule;
 use crate::protocol::client_address::AddressRules;
 use crate::protocol::cors::Cors;
+use crate::protocol::security_headers;
 
 /// What one level says.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -32,6 +33,7 @@ pub struct Level {
     pub addresses: Option<AddressLists>,
     pub forward_token: Option<bool>,
     pub cors: Option<Arc<Cors>>,
+    pub security_headers: Option<security_headers::Choice>,
 }
 
 /// `auth` of a level.
@@ -126,6 +128,7 @@ pub struct Sum {
     pub addresses: Vec<AddressRules>,
     pub forward_token: bool,
     pub cors: Option<Arc<Cors>>,
+    pub security_headers: security_headers::Choice,
 }
 
 impl Sum {
@@ -135,8 +138,19 @@ impl Sum {
     }
 
     fn with(mut self, level: &Level) -> Self {
-        let Level { auth, require, scopes, roles, external, limits, cost, addresses, forward_token, cors } =
-            level.clone();
+        let Level {
+            auth,
+            require,
+            scopes,
+            roles,
+            external,
+            limits,
+            cost,
+            addresses,
+            forward_token,
+            cors,
+            security_headers,
+        } = level.clone();
         match auth {
             None => {}
             // Nobody is known then, and what the levels above ask of a credential goes with it.
@@ -175,6 +189,9 @@ impl Sum {
         self.cost = cost.or(self.cost);
         self.forward_token = forward_token.unwrap_or(self.forward_token);
         self.cors = cors.or(self.cors);
+        if let Some(said) = security_headers {
+            self.security_headers = self.security_headers.with(said);
+        }
         self
     }
 }
@@ -230,6 +247,9 @@ impl fmt::Display for Sum {
         }
         if self.cors.is_some() {
             writeln!(f, "cors: pages of other origins may call")?;
+        }
+        if let Some(headers) = self.security_headers.compile() {
+            writeln!(f, "security headers: {headers}")?;
         }
         Ok(())
     }

@@ -69,7 +69,7 @@ pub async fn respond(
     let request_id = forwarding::request_id(&head.headers, rand::random());
     let trace = trace(&head.headers);
     let asking = Asking::of(&head.headers, &connection);
-    let mut account = Account::open(&gateway, &connection, (Some(&head.method), asking), (request_id, trace));
+    let mut account = Account::open(&gateway, &connection, (head::verb(&head), asking), (request_id, trace));
     let checked = head::check(&mut head, &connection, account.client.address);
     let served = match checked {
         Ok(()) => serve(&gateway, &connection, &mut account, (&head, body)).await,
@@ -93,6 +93,14 @@ pub async fn respond(
     }
     compress(served.endpoint.as_deref(), &head, &mut response);
     response.headers_mut().insert(X_REQUEST_ID, account.request_id.clone());
+    let security = match &served.policy {
+        Some(policy) => &policy.security_headers,
+        None => &gateway.security_headers,
+    };
+    if let Some(security) = security {
+        // Last: what says something of its own has said it.
+        security.add(account.scheme(), response.headers_mut());
+    }
     if head.method == Method::HEAD {
         drop_body(&mut response);
     }
@@ -109,6 +117,9 @@ pub fn refuse(gateway: &Arc<Gateway>, connection: &Arc<Connection>, status: &Sta
     let account = Account::open(gateway, connection, (None, Asking::of_peer(connection)), (request_id, trace));
     let mut response = failure(gateway, None, status);
     response.headers_mut().insert(X_REQUEST_ID, account.request_id.clone());
+    if let Some(security) = &gateway.security_headers {
+        security.add(connection.scheme, response.headers_mut());
+    }
     let http = response.status();
     response.map(|body| account.follow(http, body, Some(status)))
 }
@@ -134,7 +145,8 @@ async fn serve(
     account: &mut Account,
     (head, body): (&Parts, Incoming),
 ) -> Served {
-    if let Some(redirect) = connection.rules.redirect {
+    // Whoever came to a trusted proxy by https is where the redirect leads already.
+    if let Some(redirect) = connection.rules.redirect.filter(|_| account.client.scheme != Some(Scheme::Https)) {
         return Served::nowhere(Err(redirect.status(head)));
     }
     if let Some((policy, response)) = preflight(gateway, head) {
@@ -266,7 +278,7 @@ fn metadata(
     let forwarding = Forwarding {
         peer: connection.peer,
         chain: &account.client.chain,
-        scheme: connection.scheme,
+        scheme: account.scheme(),
         host: head::host(head),
         request_id: &account.request_id,
         trace: account.trace,

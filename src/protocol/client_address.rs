@@ -1,8 +1,9 @@
-//! Who the client is behind proxies, and which addresses are served.
+//! Who the client is behind proxies, how it came to them, and which addresses are served.
 //!
 //! A proxy writes down whom it speaks for, at the end of `X-Forwarded-For` or of `Forwarded` (RFC 7239). Whoever sends a
 //! request may have begun that list with anything, so it is read from its end, and only as far as those are trusted who
-//! wrote it: the client is the first address from the right that is no trusted proxy.
+//! wrote it: the client is the first address from the right that is no trusted proxy. The scheme is what that proxy says:
+//! the `proto` of the client's element, or `X-Forwarded-Proto`, which has no list and is believed where it is one word.
 //!
 //! ```text
 //! X-Forwarded-For: 203.0.113.7, 198.51.100.2, 10.0.0.5        from 10.0.0.1, trusting 10.0.0.0/8: 198.51.100.2
@@ -16,7 +17,7 @@ use http::header::{FORWARDED, HeaderMap, HeaderName};
 use ipnet::IpNet;
 use smallvec::SmallVec;
 
-use super::forwarding::X_FORWARDED_FOR;
+use super::forwarding::{Scheme, X_FORWARDED_FOR, X_FORWARDED_PROTO};
 
 /// No more addresses of a list are looked at: no chain of proxies is longer.
 const MAX_HOPS: usize = 32;
@@ -42,6 +43,8 @@ pub struct Client {
     pub address: IpAddr,
     /// What trusted proxies said, the client first, without the peer; empty if it is the peer itself.
     pub chain: SmallVec<[IpAddr; 4]>,
+    /// How it came to the proxies, if they say so.
+    pub scheme: Option<Scheme>,
 }
 
 /// Which addresses are served.
@@ -78,13 +81,17 @@ impl Trust {
         match self.header {
             Header::XForwardedFor => {
                 let hops = |value: &HeaderValue, found: &mut Hops<'_>| {
-                    value.as_bytes().rsplit(|byte| *byte == b',').all(|element| found.take(node(element)))
+                    value
+                        .as_bytes()
+                        .rsplit(|byte| *byte == b',')
+                        .all(|element| found.take(Element { node: node(element), scheme: None }))
                 };
-                self.walk(headers, &X_FORWARDED_FOR, peer, hops)
+                let client = self.walk(headers, &X_FORWARDED_FOR, peer, hops);
+                Client { scheme: forwarded_proto(headers), ..client }
             }
             Header::Forwarded => {
                 let hops = |value: &HeaderValue, found: &mut Hops<'_>| match elements(value.as_bytes()) {
-                    Some(nodes) => nodes.into_iter().rev().all(|node| found.take(node)),
+                    Some(elements) => elements.into_iter().rev().all(|element| found.take(element)),
                     None => false,
                 };
                 self.walk(headers, &FORWARDED, peer, hops)
@@ -100,12 +107,12 @@ impl Trust {
         peer: IpAddr,
         mut hops: impl FnMut(&HeaderValue, &mut Hops<'_>) -> bool,
     ) -> Client {
-        let mut found = Hops { trust: self, chain: SmallVec::new() };
+        let mut found = Hops { trust: self, chain: SmallVec::new(), scheme: None };
         // `HeaderMap` gives a name's values from either end.
         let _ = headers.get_all(name).iter().rev().all(|value| hops(value, &mut found));
-        let mut chain = found.chain;
+        let mut chain = std::mem::take(&mut found.chain);
         chain.reverse();
-        Client { address: chain.first().copied().unwrap_or(peer), chain }
+        Client { address: chain.first().copied().unwrap_or(peer), chain, scheme: found.scheme }
     }
 }
 
@@ -114,15 +121,42 @@ struct Hops<'t> {
     trust: &'t Trust,
     /// The nearest first.
     chain: SmallVec<[IpAddr; 4]>,
+    /// What the last of those who are trusted says.
+    scheme: Option<Scheme>,
+}
+
+/// What one proxy says of whoever came to it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Element {
+    node: Option<IpAddr>,
+    scheme: Option<Scheme>,
 }
 
 impl Hops<'_> {
     /// One hop further; false where the way ends. What is no address hides who is behind it, so the proxy that said it
     /// is the client.
-    fn take(&mut self, node: Option<IpAddr>) -> bool {
-        let Some(address) = node.map(|address| address.to_canonical()) else { return false };
+    fn take(&mut self, element: Element) -> bool {
+        self.scheme = element.scheme;
+        let Some(address) = element.node.map(|address| address.to_canonical()) else { return false };
         self.chain.push(address);
         self.chain.len() < MAX_HOPS && self.trust.trusts(address)
+    }
+}
+
+/// The one word of `X-Forwarded-Proto`. A list has no place for each proxy that its reader could tell.
+fn forwarded_proto(headers: &HeaderMap) -> Option<Scheme> {
+    let mut values = headers.get_all(&X_FORWARDED_PROTO).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => scheme(value.as_bytes().trim_ascii()),
+        _ => None,
+    }
+}
+
+fn scheme(text: &[u8]) -> Option<Scheme> {
+    match text {
+        _ if text.eq_ignore_ascii_case(b"https") => Some(Scheme::Https),
+        _ if text.eq_ignore_ascii_case(b"http") => Some(Scheme::Http),
+        _ => None,
     }
 }
 
@@ -152,36 +186,41 @@ fn is_port(text: &str) -> bool {
     }
 }
 
-/// The `for` of each element of a `Forwarded` (RFC 7239, 4), `None` for one that names no address; `None` where the
-/// line is malformed: then no part of it can be told from another.
-fn elements(line: &[u8]) -> Option<Vec<Option<IpAddr>>> {
+/// `for` and `proto` of each element of a `Forwarded` (RFC 7239, 4); `None` where the line is malformed: then no part of
+/// it can be told from another.
+fn elements(line: &[u8]) -> Option<Vec<Element>> {
     let mut rest = line;
-    let mut nodes = Vec::new();
+    let mut elements = Vec::new();
     loop {
-        let mut named = None;
-        let mut seen = false;
+        let mut element = Element::default();
+        let (mut seen_for, mut seen_proto) = (false, false);
         loop {
             rest = rest.trim_ascii_start();
             if let Some((name, value, after)) = pair(rest)? {
                 if name.eq_ignore_ascii_case(b"for") {
                     // Twice in one element is against the grammar.
-                    if std::mem::replace(&mut seen, true) {
+                    if std::mem::replace(&mut seen_for, true) {
                         return None;
                     }
-                    named = node(&value);
+                    element.node = node(&value);
+                } else if name.eq_ignore_ascii_case(b"proto") {
+                    if std::mem::replace(&mut seen_proto, true) {
+                        return None;
+                    }
+                    element.scheme = scheme(&value);
                 }
                 rest = after.trim_ascii_start();
             }
             match rest.split_first() {
                 Some((b';', after)) => rest = after,
                 Some((b',', after)) => {
-                    nodes.push(named);
+                    elements.push(element);
                     rest = after;
                     break;
                 }
                 None => {
-                    nodes.push(named);
-                    return Some(nodes);
+                    elements.push(element);
+                    return Some(elements);
                 }
                 Some(_) => return None,
             }

@@ -17,7 +17,7 @@ use bytes::{BufMut, BytesMut};
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 
 pub(crate) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+pub(crate) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_USER_AGENT: HeaderName = HeaderName::from_static("x-forwarded-user-agent");
 /// The name under which the request's identifier travels, also back to the client.
@@ -58,6 +58,7 @@ pub struct Forwarding<'a> {
     /// Who was before the peer by what trusted proxies say, the client first; empty if the peer is the client. What a
     /// client said of itself is no part of it.
     pub chain: &'a [IpAddr],
+    /// How the client came: to trusted proxies, if those say so, or else here.
     pub scheme: Scheme,
     /// `Host` or `:authority`, as it came.
     pub host: Option<&'a str>,

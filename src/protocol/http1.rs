@@ -15,7 +15,7 @@
 use std::net::Ipv6Addr;
 use std::ops::ControlFlow;
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::status::{Blame, Code, Status};
 
@@ -49,6 +49,29 @@ impl Fault {
             Self::Connect => method_not_allowed("CONNECT"),
         }
     }
+}
+
+/// A request that is refused: why, and what is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    pub fault: Fault,
+    /// `None` where its first line can't be read so far.
+    pub method: Option<Method>,
+}
+
+/// No method is longer: whatever is, was not meant as one.
+const MAX_METHOD_BYTES: usize = 32;
+
+/// The method of the head that `bytes` begin with, whole or not; `None` if they don't begin with one.
+#[must_use]
+pub fn method(bytes: &[u8]) -> Option<Method> {
+    let mut rest = bytes;
+    while let Some(after) = rest.strip_prefix(b"\r\n") {
+        rest = after;
+    }
+    let end = memchr::memchr(b' ', rest.get(..=MAX_METHOD_BYTES).unwrap_or(rest))?;
+    let method = rest.get(..end).filter(|method| method.iter().all(is_token))?;
+    Method::from_bytes(method).ok()
 }
 
 /// 431.

@@ -187,6 +187,13 @@ impl StatusOverride {
     }
 }
 
+/// Whether the gateway may say a text under this name: one that says nothing else already, and is not binary.
+#[must_use]
+pub fn is_free(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    !stays_here(text) && !text.ends_with("-bin") && is_legal(name, &HeaderValue::from_static(""))
+}
+
 /// Request headers that end at the gateway: of the connection, of the body, of gRPC, and what the gateway sets.
 fn stays_here(name: &str) -> bool {
     matches!(

@@ -15,3 +15,4 @@ pub mod head;
 pub mod http1;
 pub mod metadata;
 pub mod rest;
+pub mod security_headers;

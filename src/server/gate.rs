@@ -6,20 +6,21 @@
 use std::sync::{Arc, OnceLock};
 
 use bytes::{Bytes, BytesMut};
+use http::Method;
 
-use crate::protocol::http1::{Fault, Then, Watch};
+use crate::protocol::http1::{self, Refused, Then, Watch};
 
 /// What hyper is shown for a request that is refused.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: refused\r\nconnection: close\r\n\r\n";
 
 /// The refusal of a connection, told to whoever answers it.
 #[derive(Debug, Default)]
-pub(super) struct Refusal(OnceLock<(usize, Fault)>);
+pub(super) struct Refusal(OnceLock<(usize, Refused)>);
 
 impl Refusal {
     /// Why the request with this number, from 0, is refused.
-    pub(super) fn of(&self, number: usize) -> Option<Fault> {
-        self.0.get().filter(|(refused, _)| *refused == number).map(|(_, fault)| *fault)
+    pub(super) fn of(&self, number: usize) -> Option<&Refused> {
+        self.0.get().filter(|(refused, _)| *refused == number).map(|(_, refused)| refused)
     }
 }
 
@@ -72,24 +73,31 @@ impl Gate {
         if seen.then == Then::Hold {
             self.held.extend_from_slice(bytes.get(seen.pass..).unwrap_or_default());
         }
-        Passed { count: seen.pass, then: self.next(seen.then) }
+        let method = || http1::method(bytes.get(seen.pass..).unwrap_or_default());
+        Passed { count: seen.pass, then: self.next(seen.then, method) }
     }
 
     /// What has become of the bytes that are held, after more came.
     pub(super) fn release(&mut self) -> (Bytes, Next) {
         let seen = self.watch.look(&self.held);
         let released = self.held.split_to(seen.pass).freeze();
-        (released, self.next(seen.then))
+        let held = std::mem::take(&mut self.held);
+        let next = self.next(seen.then, || http1::method(&held));
+        if next == Next::Read {
+            self.held = held;
+        }
+        (released, next)
     }
 
-    fn next(&mut self, then: Then) -> Next {
+    /// `method` is that of the head that is refused.
+    fn next(&mut self, then: Then, method: impl FnOnce() -> Option<Method>) -> Next {
         match then {
             Then::Nothing | Then::Hold => Next::Read,
             Then::Break => Next::Broken,
             Then::Refuse(fault) => {
                 self.held.clear();
                 // It is set once: nothing is looked at after it.
-                let _ = self.refusal.0.set((self.watch.heads(), fault));
+                let _ = self.refusal.0.set((self.watch.heads(), Refused { fault, method: method() }));
                 Next::Instead(Bytes::from_static(STAND_IN))
             }
         }

@@ -341,8 +341,8 @@ impl Serve {
     ) -> impl Future<Output = Result<Response<Served>, Infallible>> + Send + use<> {
         self.activity.begin_request(request.version());
         let number = self.served.fetch_add(1, Ordering::Relaxed);
-        if let Some(fault) = self.refusal.as_ref().and_then(|refusal| refusal.of(number)) {
-            request.extensions_mut().insert(fault);
+        if let Some(refused) = self.refusal.as_ref().and_then(|refusal| refusal.of(number)) {
+            request.extensions_mut().insert(refused.clone());
         }
         let ending = Ending(self.activity.clone());
         let responding = respond::respond(self.current.load_full(), self.connection.clone(), request);

@@ -101,6 +101,8 @@ pub struct Metrics {
     limit_store_errors: Family<LimitLabels, Counter>,
     tls_reload_failures: Family<ListenerLabels, Counter>,
     tls_expiry: Family<ListenerLabels, Gauge<f64, AtomicU64>>,
+    /// Changed signing keys that were refused.
+    pub signing_key_reload_failures: Counter,
     /// Connections open now.
     pub connections: Gauge,
     /// Values of `x-http-code` that were passed over.
@@ -113,6 +115,7 @@ pub struct Metrics {
     pub limit_store_connected: Gauge,
     issuer_keys: Family<ProviderLabels, Gauge<f64, AtomicU64>>,
     provider_failures: Family<ProviderLabels, Gauge>,
+    introspection_failures: Family<ProviderLabels, Gauge>,
 }
 
 /// The handles of one method.
@@ -179,6 +182,7 @@ impl Metrics {
             limit_store_errors: Family::default(),
             tls_reload_failures: Family::default(),
             tls_expiry: Family::default(),
+            signing_key_reload_failures: Counter::default(),
             connections: Gauge::default(),
             ignored_status_overrides: Counter::default(),
             resent_calls: Counter::default(),
@@ -187,6 +191,7 @@ impl Metrics {
             limit_store_connected: Gauge::default(),
             issuer_keys: Family::default(),
             provider_failures: Family::default(),
+            introspection_failures: Family::default(),
         };
         metrics.register();
         metrics
@@ -209,6 +214,8 @@ impl Metrics {
         registry.register("tls_reload_failures", help, self.tls_reload_failures.clone());
         let help = "Unix time at which the first of a listener's certificates ends";
         registry.register_with_unit("tls_certificate_expiry", help, Unit::Seconds, self.tls_expiry.clone());
+        let help = "Changed keys of the gateway's own tokens that were refused";
+        registry.register("signing_key_reload_failures", help, self.signing_key_reload_failures.clone());
         registry.register("connections", "Client connections that are open", self.connections.clone());
         let help = "Values of x-http-code outside 2xx and 3xx that were passed over";
         registry.register("ignored_status_overrides", help, self.ignored_status_overrides.clone());
@@ -224,6 +231,8 @@ impl Metrics {
         registry.register("issuer_keys_read_seconds", help, self.issuer_keys.clone());
         let help = "Looks of a provider for its keys, in files or at issuers, that failed since the start";
         registry.register("provider_failures", help, self.provider_failures.clone());
+        let help = "Tokens that an introspection endpoint gave no answer about since the start";
+        registry.register("introspection_failures", help, self.introspection_failures.clone());
         let help = "Requests that were not let through, by the reason that the client is not told";
         registry.register("refused_requests", help, self.refusals.clone());
         let help = "Requests for which an external decider gave no decision";
@@ -282,6 +291,12 @@ impl Metrics {
     pub fn provider_failures(&self, provider: &str, failures: u64) {
         let labels = ProviderLabels { provider: provider.to_owned() };
         self.provider_failures.get_or_create(&labels).set(i64::try_from(failures).unwrap_or(i64::MAX));
+    }
+
+    /// Notes how often an introspection endpoint gave no answer.
+    pub fn introspection(&self, provider: &str, failures: u64) {
+        let labels = ProviderLabels { provider: provider.to_owned() };
+        self.introspection_failures.get_or_create(&labels).set(i64::try_from(failures).unwrap_or(i64::MAX));
     }
 
     /// Counts a request that was not let through, for this reason.

@@ -78,6 +78,36 @@ fn nothing_can_be_forged() {
 }
 
 #[test]
+fn a_head_that_is_refused_has_a_line_with_its_own_method() {
+    let gateway = Gateway::flags(echo::address());
+    let large = format!("PUT /v1/ping HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "x".repeat(200 << 10));
+    for (whole, bytes, status, method) in [
+        (true, "DELETE /v1/ping HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400, "DELETE"),
+        (false, "PATCH /v1/ping HTTP/1.1\r\nhost: a\r\ncontent-length: x\r\n\r\n", 400, "PATCH"),
+        (true, "CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n", 405, "CONNECT"),
+        (true, &large, 431, "PUT"),
+        (true, "hello\r\n", 400, ""),
+        (true, "G\u{e9}T / HTTP/1.1\r\n", 400, ""),
+    ] {
+        let mark = gateway.process.stdout.mark();
+        let mut connection = gateway.connect();
+        // What came before on the connection has a line of its own.
+        connection.send(b"GET /v1/ping HTTP/1.1\r\nhost: a\r\n\r\n");
+        connection.response("GET").expect(200);
+        match whole {
+            true => drop(connection.try_send(bytes.as_bytes())),
+            false => bytes.as_bytes().chunks(7).for_each(|piece| connection.send(piece)),
+        }
+        assert_eq!(connection.head().status, status, "{bytes:.40}");
+        let wanted = format!("\"status\":{status},");
+        let line = gateway.process.stdout.find(mark, PATIENCE, |line| line.contains(&wanted));
+        let line: Value = serde_json::from_str(&line.expect("it is logged")).expect("it is JSON");
+        assert_eq!(line["method"], method, "{line}");
+        assert!(gateway.process.stdout.find(mark, PATIENCE, |line| line.contains("\"GET\"")).is_some());
+    }
+}
+
+#[test]
 fn secrets_are_not_in_it() {
     let gateway = Gateway::flags(echo::address());
     let request = Request::new("GET /v1/echo/a").header("authorization: Bearer sesame-1").header("cookie: s=sesame-2");

@@ -165,3 +165,58 @@ fn plain_http_is_sent_to_https() {
         assert!(posted.head.get("location").is_some_and(|location| location.ends_with("/nowhere")));
     }
 }
+
+/// What the upstream is told of the scheme, by both of its names.
+#[track_caller]
+fn schemes(gateway: &Gateway, headers: &[&str]) -> (String, bool) {
+    let probe = Probe::new();
+    let request = Request::new("GET /v1/echo/a").header(probe.header());
+    let request = headers.iter().fold(request, |request, header| request.header(*header));
+    gateway.call(&request).expect(200);
+    let is_https = probe.metadata_of("forwarded").join(" ").ends_with("proto=https");
+    (probe.metadata_of("x-forwarded-proto").join(" | "), is_https)
+}
+
+#[test]
+fn a_trusted_proxy_says_by_which_scheme_the_client_came() {
+    let trusting = gateway("client_ip: { trusted_proxies: [127.0.0.1] }");
+    let https = ("https".to_owned(), true);
+    let http = ("http".to_owned(), false);
+    assert_eq!(schemes(&trusting, &["x-forwarded-proto: https", "x-forwarded-for: 203.0.113.7"]), https);
+    assert_eq!(schemes(&trusting, &["x-forwarded-proto: https"]), https);
+    for headers in [
+        &["x-forwarded-proto: http"][..],
+        &["x-forwarded-proto: https, http"],
+        &["x-forwarded-proto: https", "x-forwarded-proto: https"],
+        &["x-forwarded-proto: gopher"],
+        &["forwarded: for=203.0.113.7;proto=https"],
+    ] {
+        assert_eq!(schemes(&trusting, headers), http, "{headers:?}");
+    }
+    let forwarded = gateway("client_ip: { trusted_proxies: [127.0.0.1], header: forwarded }");
+    assert_eq!(schemes(&forwarded, &["forwarded: for=203.0.113.7;proto=https"]), https);
+    assert_eq!(schemes(&forwarded, &["x-forwarded-proto: https"]), http);
+    let doubting = gateway("client_ip: { trusted_proxies: [10.0.0.0/8] }");
+    assert_eq!(schemes(&doubting, &["x-forwarded-proto: https", "forwarded: for=1.1.1.1;proto=https"]), http);
+}
+
+#[test]
+fn what_a_trusted_proxy_took_by_https_is_served_and_kept_to_it() {
+    let of = |proxies: &str| {
+        let text = format!(
+            "listeners: {{ public: {{ address: 127.0.0.1:0, redirect: https, client_ip: {{ trusted_proxies: {proxies} }} }} }}
+defaults: {{ security_headers: true }}"
+        );
+        Gateway::configured(&configuration(echo::address(), &text))
+    };
+    let call = |gateway: &Gateway, header: &str| gateway.call(&Request::new("GET /v1/ping").header(header));
+    let trusting = of("[127.0.0.1]");
+    let served = call(&trusting, "x-forwarded-proto: https").expect(200);
+    assert!(served.head.get("strict-transport-security").is_some());
+    let sent_on = call(&trusting, "x-forwarded-proto: http").expect(308);
+    assert!(sent_on.head.get("strict-transport-security").is_none());
+    call(&trusting, "x-none: a").expect(308);
+    let doubting = of("[10.0.0.0/8]");
+    let forged = call(&doubting, "x-forwarded-proto: https").expect(308);
+    assert!(forged.head.get("strict-transport-security").is_none());
+}

@@ -185,6 +185,65 @@ fn a_path_is_explained() {
 }
 
 #[test]
+fn who_is_believed_and_what_the_upstream_is_told_is_explained() {
+    let folder = crate::support::folder::Folder::new();
+    folder.write("keys.json", crate::guard::Signer::new("one").set());
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key can be made").serialize_pem();
+    folder.write("gateway.pem", &key);
+    folder.write("machines.yaml", "keys: []");
+    let text = configuration(
+        "127.0.0.1:1".parse().unwrap(),
+        "
+auth:
+  providers:
+    users: { jwt: { issuer: 'https://issuer.test', audience: [api, web], jwks: keys.json, cookie: session } }
+    opaque:
+      introspection:
+        { endpoint: 'http://127.0.0.1:9/ask?key=hush-1', client_id: me, client_secret: hush-2, stale: 5m, audience: [x] }
+    machines: { api_key: { keys: machines.yaml, pepper: hush-3, header: x-key } }
+    partners: { mtls: { subjects: ['*.partners.test', 'spiffe://a/b/*'] } }
+  forward: { x-user: =auth.subject, x-shared: hush-4 }
+  sign: { key: gateway.pem, audience: [internal], header: x-caller }
+defaults: { auth: [users, opaque, machines], security_headers: { x-frame-options: off } }
+services:
+  lockgate.test.v1.Echo:
+    Ping: { auth: none }
+    Search: { auth: { any: [partners], inherit: false } }
+",
+    );
+    let file = folder.write("lockgate.yaml", text);
+    let explain = |path: &str| {
+        let finished = run(lockgate().args(["explain", "GET", path, "-c"]).arg(&file));
+        assert_eq!(finished.code, Some(0), "{}{}", finished.stdout, finished.stderr);
+        assert!(!finished.stdout.contains("hush") && !finished.stderr.contains("hush"), "{}", finished.stdout);
+        finished.stdout
+    };
+    let said = explain("/v1/echo/a");
+    for part in [
+        "provider users: jwt in cookie session, issuer https://issuer.test, audience api, web, keys in ",
+        "provider opaque: introspection in header authorization (Bearer), asked of http://127.0.0.1:9/ask, audience x, \
+         believed for 1m and, while nobody answers, 5m more",
+        "provider machines: api_key in header x-key, known by ",
+        "machines.yaml, with a pepper",
+        "upstream is told: x-user =auth.subject",
+        "upstream is told: x-shared, a fixed text",
+        "upstream is told: x-caller, a token of issuer lockgate for audience internal, good for 1m, by ",
+        "withheld of the client's headers: x-user, x-shared, x-caller, authorization, x-key",
+        "withheld of the client's cookies: session",
+        "security headers: cache-control, content-security-policy, ",
+    ] {
+        assert!(said.contains(part), "it does not say {part:?}:\n{said}");
+    }
+    assert!(!said.contains("partners") && !said.contains("x-frame-options"), "{said}");
+    let open = explain("/v1/ping");
+    assert!(!open.contains("provider ") && !open.contains("x-caller, a token"), "{open}");
+    assert!(open.contains("withheld of the client's headers: x-user, x-shared, x-caller\n"), "{open}");
+    let partners = explain("/v1/search");
+    let part = "provider partners: mtls with *.partners.test, spiffe://a/b/*";
+    assert!(partners.contains(part), "{partners}");
+}
+
+#[test]
 fn the_schema_is_one() {
     let finished = run(lockgate().arg("schema"));
     assert_eq!(finished.code, Some(0));

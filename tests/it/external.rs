@@ -288,7 +288,7 @@ fn it_is_asked_only_about_who_may_call_otherwise() {
         "timeout: 10s, forward: [x-tier]",
         "
 auth:
-  providers: { keys: { api_keys: { file: keys.yaml } } }
+  providers: { keys: { api_key: { keys: keys.yaml } } }
   forward: { x-caller: =auth.id }
   external: AUTH
 defaults: { auth: [keys], external: [policy] }

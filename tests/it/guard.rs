@@ -52,7 +52,7 @@ impl Signer {
     }
 }
 
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn bearer<'a>(line: &'a str, token: &str) -> Request<'a> {
 }
 
 #[track_caller]
-fn refused(response: Response, status: u16, code: u32) -> Response {
+pub(crate) fn refused(response: Response, status: u16, code: u32) -> Response {
     let response = response.expect(status);
     assert_eq!(response.json()["code"], code);
     if status == 401 {
@@ -488,4 +488,35 @@ fn scopes_and_roles_that_nobody_could_have_are_a_mistake() {
         assert_eq!(checked.code, Some(1));
         assert!((checked.stdout + &checked.stderr).contains("no `auth` says whose"));
     }
+}
+
+#[test]
+fn a_system_without_authorities_is_told_of_only_where_https_is_fetched() {
+    let folder = Folder::new();
+    let signer = Signer::new("one");
+    folder.write("keys.json", signer.set());
+    let none = folder.write("none.pem", "");
+    let start = |providers: &str| {
+        let text = format!("auth: {{ providers: {{ {providers} }} }}\ndefaults: {{ auth: [users] }}");
+        let file = folder.write("lockgate.yaml", configuration(echo::address(), &text));
+        let mut command = lockgate();
+        // Both are there, and neither has an authority in it.
+        command.env("SSL_CERT_FILE", &none).env("SSL_CERT_DIR", folder.join("empty"));
+        std::fs::create_dir_all(folder.join("empty")).expect("a folder can be made");
+        Gateway::start(command.arg("serve").arg("-c").arg(file))
+    };
+    let token = signer.token("mira", &json!({}));
+    let by_file = start("users: { jwt: { issuer: 'https://issuer.test', audience: [api], jwks: keys.json } }");
+    by_file.call(&bearer("GET /v1/ping", &token)).expect(200);
+    let issuer = Issuer::start(signer.set());
+    let keys = format!("{}/keys", issuer.url);
+    let by_loopback =
+        start(&format!("users: {{ jwt: {{ issuer: 'https://issuer.test', audience: [api], jwks: '{keys}' }} }}"));
+    by_loopback.call(&bearer("GET /v1/ping", &token)).expect(200);
+    let by_https =
+        start("users: { jwt: { issuer: 'https://issuer.test', audience: [api], jwks: 'https://127.0.0.1:9/keys' } }");
+    by_https.call(&bearer("GET /v1/ping", &token)).expect(503);
+    let told = |line: &str| line.contains("certificate authorities can't be read") && line.contains("SSL_CERT_FILE");
+    let patience = crate::support::PATIENCE;
+    assert!(by_https.process.stderr.find(0, patience, told).is_some(), "{}", by_https.process.output());
 }

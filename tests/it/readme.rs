@@ -18,6 +18,8 @@ fn surroundings() -> Folder {
     folder.write("keys/users.json", KEY_SET);
     let hash = "0".repeat(64);
     folder.write("keys/machines.yaml", format!("keys: [{{ id: acme-1, hash: \"sha256:{hash}\", plan: free }}]\n"));
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key can be made");
+    folder.write("tls/gateway.pem", key.serialize_pem());
     folder
 }
 

@@ -1,5 +1,7 @@
 //! A real endpoint on loopback: what it is asked, what is believed of its answers, and for how long.
 
+use std::task::Poll;
+
 use serde_json::json;
 
 use super::*;
@@ -77,7 +79,7 @@ async fn without_rules_only_activity_counts() {
 
 #[tokio::test]
 async fn an_answer_is_believed_for_its_time_and_no_longer_than_the_token() {
-    for (ttl, exp) in [(Duration::from_millis(50), now() + 300), (DEFAULT_TTL, now() - 29)] {
+    for (ttl, exp) in [(Duration::from_millis(50), now() + 300), (DEFAULT_TTL, now() - 26)] {
         let mut answer = good();
         answer["exp"] = exp.into();
         let (_server, provider) = endpoint(answer, |config| config.ttl = ttl).await;
@@ -109,4 +111,83 @@ async fn secrets_are_never_shown() {
     let (_server, provider) = endpoint(good(), |_| {}).await;
     let shown = format!("{provider:?} {:?}", Token::new("a-token").unwrap());
     assert!(!shown.contains("cret\"") && !shown.contains("Basic") && !shown.contains("a-token"), "{shown}");
+}
+
+#[tokio::test]
+async fn a_hundred_requests_with_one_token_ask_once() {
+    let (server, provider) = endpoint(good(), |_| {}).await;
+    let token = Token::new("t").unwrap();
+    let asking: Vec<_> = (0..100).map(|_| provider.verify(&token)).collect();
+    let other = Token::new("u").unwrap();
+    let (outcomes, other) = tokio::join!(futures_util::future::join_all(asking), provider.verify(&other));
+    assert!(outcomes.iter().all(Result::is_ok) && other.is_ok());
+    assert_eq!(server.count("/introspect"), 2);
+    assert!(provider.flights.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn requests_share_a_failure_as_well() {
+    let (server, provider) = endpoint(good(), |_| {}).await;
+    server.goes_down();
+    let token = Token::new("t").unwrap();
+    let outcomes = futures_util::future::join_all((0..100).map(|_| provider.verify(&token))).await;
+    assert!(outcomes.iter().all(|outcome| *outcome == Err(Reason::Unavailable)));
+    assert_eq!((server.count("/introspect"), provider.failures()), (1, 1));
+}
+
+#[tokio::test]
+async fn whoever_waits_asks_when_the_first_goes_away() {
+    let (server, provider) = endpoint(good(), |_| {}).await;
+    let token = Token::new("t").unwrap();
+    let (mut first, mut second) = (Box::pin(provider.verify(&token)), Box::pin(provider.verify(&token)));
+    for waiting in [&mut first, &mut second] {
+        let is_pending = std::future::poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context).is_pending())).await;
+        assert!(is_pending);
+    }
+    drop(first);
+    assert!(second.await.is_ok());
+    assert!(server.count("/introspect") >= 1);
+    drop(provider.verify(&Token::new("u").unwrap()));
+    assert!(provider.flights.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_good_answer_may_be_stale_while_nobody_can_be_asked() {
+    let (server, provider) = endpoint(good(), |config| {
+        (config.ttl, config.stale) = (Duration::from_millis(20), Duration::from_secs(300));
+    })
+    .await;
+    let token = Token::new("t").unwrap();
+    provider.verify(&token).await.unwrap();
+    server.goes_down();
+    until("it is no longer fresh", || provider.cached(&token).is_none()).await;
+    assert_eq!(provider.verify(&token).await.unwrap().subject, "alice");
+    // For a while it is not asked about again.
+    let asked = server.count("/introspect");
+    assert!(provider.verify(&token).await.is_ok());
+    assert_eq!(server.count("/introspect"), asked);
+    assert_eq!(provider.verify(&Token::new("new").unwrap()).await.unwrap_err(), Reason::Unavailable);
+    let until = |seconds| SystemTime::now() + Duration::from_secs(seconds);
+    assert!(provider.stale(&token, until(290)).is_some());
+    assert!(provider.stale(&token, until(301)).is_none(), "stale has an end");
+}
+
+#[tokio::test]
+async fn no_answer_outlives_the_token_or_its_withdrawal() {
+    let stale = |config: &mut Config| {
+        (config.ttl, config.stale, config.leeway) = (Duration::from_millis(20), MAX_STALE, Duration::ZERO);
+    };
+    let (_server, provider) = endpoint(good(), stale).await;
+    let token = Token::new("t").unwrap();
+    provider.verify(&token).await.unwrap();
+    assert!(provider.stale(&token, SystemTime::now() + Duration::from_secs(298)).is_some());
+    assert!(provider.stale(&token, SystemTime::now() + Duration::from_secs(301)).is_none());
+
+    let (server, provider) = endpoint(good(), stale).await;
+    provider.verify(&token).await.unwrap();
+    server.says("/introspect", Answer::ok(json!({ "active": false }).to_string()));
+    until("it is no longer fresh", || provider.cached(&token).is_none()).await;
+    assert_eq!(provider.verify(&token).await.unwrap_err(), Reason::Inactive);
+    server.goes_down();
+    assert!(provider.stale(&token, SystemTime::now()).is_none(), "what was withdrawn is never stale");
 }

@@ -9,6 +9,7 @@ use http::header::{HeaderName, HeaderValue};
 
 use super::Check;
 use crate::auth::fetch::Url;
+use crate::auth::jwt::MAX_LEEWAY;
 use crate::auth::key_source::KeySource;
 use crate::auth::location::TokenLocation;
 use crate::auth::secret::Secret;
@@ -16,7 +17,7 @@ use crate::auth::{self, api_key, client_certificate, introspection, issuer};
 use crate::config::file::{self, guard};
 use crate::config::placed::Placed;
 use crate::config::problem::Span;
-use crate::config::unit::Count;
+use crate::config::unit::{Count, print_time};
 use crate::gateway;
 use crate::gateway::policy::{AddressLists, AuthRule, Forward, Level, LimitRule, Names, Require, Text, Written};
 use crate::limit::headers::Style;
@@ -31,6 +32,7 @@ const EXPRESSION: char = '=';
 impl Check<'_> {
     /// Providers, limits and what is forwarded.
     pub(super) fn guard(&mut self, auth: guard::Auth, rate_limits: guard::RateLimits, gateway: &mut gateway::Config) {
+        gateway.sign = auth.sign.and_then(|sign| self.sign(sign, &auth.forward));
         gateway.forward = auth.forward.0.iter().filter_map(|(name, value)| self.forward(name, value)).collect();
         gateway.providers = auth.providers.0.into_iter().filter_map(|(name, it)| self.provider(&name, it)).collect();
         let external = auth.external.0.into_iter().filter_map(|(name, it)| self.external(&name, it, &gateway.forward));
@@ -100,9 +102,27 @@ impl Check<'_> {
 
     fn introspection(&mut self, name: Arc<str>, asked: guard::Introspection) -> Option<introspection::Config> {
         self.url(&asked.endpoint);
+        for (key, found, max) in [
+            ("ttl", Placed { value: asked.ttl.value.0, span: asked.ttl.span }, introspection::MAX_TTL),
+            ("stale", Placed { value: asked.stale.value.0, span: asked.stale.span }, introspection::MAX_STALE),
+            ("leeway", Placed { value: asked.leeway.value.0, span: asked.leeway.span }, MAX_LEEWAY),
+        ] {
+            if found.value > max {
+                let (found_time, max) = (print_time(found.value), print_time(max));
+                self.problems.push(found.span, format!("found `{found_time}` for `{key}`, expected at most `{max}`"));
+            }
+        }
+        if let Some(empty) = asked.issuer.as_ref().filter(|issuer| issuer.value.is_empty()) {
+            self.problems.push(empty.span, "`issuer` is empty, expected the `iss` of the answers");
+        }
         Some(introspection::Config {
             location: self.location(asked.header, asked.cookie)?,
-            ttl: asked.ttl.0,
+            issuer: asked.issuer.map(|issuer| issuer.value),
+            audience: asked.audience,
+            leeway: asked.leeway.value.0,
+            roles_claim: asked.roles_claim,
+            ttl: asked.ttl.value.0,
+            stale: asked.stale.value.0,
             ..introspection::Config::new(name, asked.endpoint.value, asked.client_id, Secret::new(asked.client_secret))
         })
     }
@@ -327,6 +347,7 @@ impl Check<'_> {
             addresses: level.addresses.as_ref().map(|addresses| self.address_lists(addresses)),
             forward_token: level.forward_token,
             cors: level.cors.as_ref().and_then(|cors| self.cors(cors)),
+            security_headers: level.security_headers.as_ref().map(|said| self.security_headers(said)),
         }
     }
 

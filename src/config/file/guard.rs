@@ -8,6 +8,7 @@ use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{Error, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::Sign;
 use super::external::External;
 use crate::config::placed::{Named, Placed};
 use crate::config::tree::{Entry, Map, Node, Value};
@@ -25,6 +26,8 @@ pub(crate) struct Auth {
     /// Metadata that upstreams are told of the caller: literals, or expressions that begin with `=`. What a client
     /// sends under these names never reaches an upstream.
     pub forward: Named<Placed<String>>,
+    /// A token of the gateway's own for upstreams.
+    pub sign: Option<Placed<Sign>>,
 }
 
 /// One way to tell who calls: exactly one of the keys.
@@ -78,7 +81,9 @@ fn leeway() -> Time {
     Time(Duration::from_secs(30))
 }
 
-/// Tokens that their issuer is asked about.
+/// Tokens that their issuer is asked about. A token is asked about once, however many requests bring it at a time. While
+/// the endpoint can't be asked, or answers with anything but 200, requests with a token that is not remembered are
+/// answered 503 after 5 s at most.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Introspection {
@@ -94,13 +99,37 @@ pub(crate) struct Introspection {
     /// The cookie that holds the token, instead of `Authorization: Bearer`.
     #[serde(default)]
     pub cookie: Option<Placed<String>>,
-    /// How long an answer is believed; never beyond the token's own end.
+    /// The exact `iss` of the answers. Without it, any or none.
+    #[serde(default)]
+    pub issuer: Option<Placed<String>>,
+    /// An answer must be meant for one of these: its `aud`. Empty: any or none.
+    #[serde(default)]
+    pub audience: Vec<String>,
+    /// The claim that holds the roles: a list, or words between spaces.
+    #[serde(default = "roles")]
+    pub roles_claim: String,
+    /// How far clocks may differ, up to `5m`.
+    #[serde(default = "placed_leeway")]
+    pub leeway: Placed<Time>,
+    /// How long an answer is believed, up to `1h`, a refusal for `10s` at most; never beyond the token's own end.
     #[serde(default = "introspection_ttl")]
-    pub ttl: Timeout,
+    pub ttl: Placed<Timeout>,
+    /// For how long beyond `ttl` a good answer is still believed while the endpoint can't be asked, up to `1d`; never
+    /// beyond the token's own end. With `0s`, 503 at once.
+    #[serde(default = "introspection_stale")]
+    pub stale: Placed<Time>,
 }
 
-fn introspection_ttl() -> Timeout {
-    Timeout(Duration::from_secs(60))
+fn placed_leeway() -> Placed<Time> {
+    Placed::unplaced(leeway())
+}
+
+fn introspection_ttl() -> Placed<Timeout> {
+    Placed::unplaced(Timeout(Duration::from_secs(60)))
+}
+
+fn introspection_stale() -> Placed<Time> {
+    Placed::unplaced(Time(Duration::ZERO))
 }
 
 /// Keys from a file, which is watched. `lockgate keys new` makes them.

@@ -28,7 +28,7 @@ pub(crate) struct Listener {
     #[serde(default)]
     pub underscore_headers: UnderscoreHeaders,
     /// `https` sends every request to the same host and path by https, with 308, instead of serving it; `https:PORT` to
-    /// a port that is not 443.
+    /// a port that is not 443. What a trusted proxy took by https is served.
     #[serde(default)]
     pub redirect: Option<Placed<String>>,
     /// The bounds of connections and requests.
@@ -114,7 +114,9 @@ impl JsonSchema for MinVersion {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ClientIp {
     /// Addresses and networks (`10.0.0.0/8`) of proxies that are believed. The client is then the first address from
-    /// the right of `header` that is none of them.
+    /// the right of `header` that is none of them. How it came to them, by http or https, is what they say in
+    /// `x-forwarded-proto`, or with `header: forwarded` in the client's `proto`: upstreams are told so, `redirect` lets
+    /// https through, and `security_headers` speak of transport security.
     pub trusted_proxies: Vec<Placed<String>>,
     /// The header in which they say for whom they speak; the other is passed over.
     pub header: ClientHeader,

@@ -7,6 +7,8 @@ pub(crate) mod external;
 pub(crate) mod guard;
 mod listener;
 mod rest;
+mod security_headers;
+mod sign;
 mod upstream;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -20,6 +22,8 @@ pub(crate) use listener::{
     UnderscoreHeaders,
 };
 pub(crate) use rest::{CompressFrom, HeaderLists, Http, HttpRule, Level, MethodLevel, Service, shape};
+pub(crate) use security_headers::{SecurityHeaders, SecurityValues};
+pub(crate) use sign::Sign;
 pub(crate) use upstream::{Tls, Upstream};
 
 /// Where Lockgate listens when nothing says it.
@@ -36,7 +40,7 @@ pub(crate) struct File {
     /// Where clients connect, by names of your choice. Without any, one listener is at `127.0.0.1:8080`.
     /// They take effect when the process starts; the certificates that they name, at any time.
     pub listeners: Option<Named<Listener>>,
-    /// The admin server: `/livez`, `/readyz`, `/metrics` and `/routes`. `off` for none.
+    /// The admin server: `/livez`, `/readyz`, `/metrics`, `/routes` and `/jwks.json`. `off` for none.
     pub admin: Option<Placed<Admin>>,
     /// The process.
     pub runtime: Runtime,

@@ -14,6 +14,7 @@ use crate::config::placed::{Named, Placed};
 use crate::config::tree::{Entry, Map, Node, Value};
 use crate::config::unit::{Count, Size, Timeout};
 
+use super::SecurityHeaders;
 use super::guard::{AddressRules, AuthRule, Cors, ExternalNames, LimitNames, Require};
 
 /// The settings of methods.
@@ -88,6 +89,10 @@ pub(crate) struct Level {
     pub forward_token: Option<bool>,
     /// Which pages of other origins may call. Without it: none.
     pub cors: Option<Cors>,
+    /// Headers that tell browsers what an answer of an API is not (OWASP's REST Security Cheat Sheet): `true` adds them
+    /// where an answer has none of its own, a mapping changes some of them, `false` leaves them out. What `defaults` say
+    /// also holds where no route is found, and for requests that can't be read. Without it: `false`.
+    pub security_headers: Option<SecurityHeaders>,
 }
 
 /// A size, or the word `off`.

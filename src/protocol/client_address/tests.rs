@@ -128,3 +128,43 @@ fn deny_goes_before_allow_and_an_empty_allow_is_everyone() {
         assert_eq!(rules.admits(address.parse().unwrap()), admitted, "{rules:?} {address}");
     }
 }
+
+#[test]
+fn the_scheme_is_what_the_last_trusted_proxy_says() {
+    use Scheme::{Http, Https};
+    for (line, expected) in [
+        ("for=203.0.113.7;proto=https", Some(Https)),
+        ("for=203.0.113.7;proto=HTTP", Some(Http)),
+        ("for=203.0.113.7", None),
+        ("for=203.0.113.7;proto=wss", None),
+        // Whoever is not trusted may say anything.
+        ("for=1.2.3.4;proto=https, for=203.0.113.7;proto=http", Some(Http)),
+        ("for=1.2.3.4;proto=https, for=203.0.113.7", None),
+        // The one nearer to the client knows how it came.
+        ("for=203.0.113.7;proto=https, for=10.2.2.2;proto=http", Some(Https)),
+        ("for=unknown;proto=https, for=10.2.2.2;proto=http", Some(Https)),
+        ("for=203.0.113.7;proto=https;proto=http", None),
+        ("proto=https;proto=https", None),
+    ] {
+        assert_eq!(client(Header::Forwarded, &[line]).scheme, expected, "{line}");
+    }
+    let trust = Trust { proxies: networks(&["10.0.0.0/8"]), header: Header::XForwardedFor };
+    for (values, expected) in [
+        (&["https"][..], Some(Https)),
+        (&[" Http "], Some(Http)),
+        (&["https, http"], None),
+        (&["https", "https"], None),
+        (&["ftp"], None),
+        (&[""], None),
+        (&[], None),
+    ] {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(X_FORWARDED_PROTO, HeaderValue::from_static(value));
+        }
+        assert_eq!(trust.client(&headers, "10.0.0.1".parse().unwrap()).scheme, expected, "{values:?}");
+        // The other header is passed over.
+        let other = Trust { header: Header::Forwarded, ..trust.clone() };
+        assert_eq!(other.client(&headers, "10.0.0.1".parse().unwrap()).scheme, None);
+    }
+}

@@ -119,6 +119,27 @@ fn a_target_with_what_no_target_has_is_refused() {
 }
 
 #[test]
+fn the_method_of_a_refused_head_is_told_where_it_can_be_read() {
+    for (head, expected) in [
+        ("GET / HTTP/1.1\r\n", Some("GET")),
+        ("\r\n\r\nDELETE /a b c", Some("DELETE")),
+        ("PURGE-ALL x", Some("PURGE-ALL")),
+        ("POST ", Some("POST")),
+        ("POST", None),
+        ("", None),
+        (" / HTTP/1.1", None),
+        ("GET\t/ HTTP/1.1", None),
+        ("GE\u{e9}T / HTTP/1.1", None),
+        ("hello\r\nGET / HTTP/1.1", None),
+        ("\u{16}\u{3}\u{1} x", None),
+    ] {
+        assert_eq!(method(head.as_bytes()).as_ref().map(Method::as_str), expected, "{head:?}");
+    }
+    let long = |length: usize| method(format!("{} /", "A".repeat(length)).as_bytes()).is_some();
+    assert!(long(MAX_METHOD_BYTES) && !long(MAX_METHOD_BYTES + 1));
+}
+
+#[test]
 fn a_line_that_is_no_field_is_refused() {
     for line in ["x", ": x", "x : y", " x: y", "\tfolded", "x\u{e9}: y", "x: a\0b", "x: a\rb", "x: \x7f", "x(y): z"] {
         malformed(&format!("GET / HTTP/1.1\r\nhost: a\r\n{line}\r\n\r\n"), "header");

@@ -314,7 +314,11 @@ proptest! {
             }
         }
         let shown = String::from_utf8_lossy(&json).into_owned();
-        let strict = serde_json::from_slice::<serde_json::Value>(&json).is_ok();
+        // By its grammar: a number that no double holds is JSON all the same.
+        let strict = match serde_json::from_slice::<serde_json::Value>(&json) {
+            Ok(_) => true,
+            Err(error) => error.to_string().starts_with("number out of range"),
+        };
         for options in [REJECT, IGNORE] {
             let ours = decode_with("test.Kinds", &json, options);
             prop_assert!(strict || ours.is_err(), "{shown} is no JSON");
