@@ -13,5 +13,6 @@ pub mod envelope;
 pub mod forwarding;
 pub mod head;
 pub mod http1;
+pub mod http2;
 pub mod metadata;
 pub mod rest;

@@ -47,6 +47,21 @@ fn gone(gateway: &Gateway, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+const HEADERS: u8 = 1;
+const PRIORITY: u8 = 2;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const CONTINUATION: u8 = 9;
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// An HTTP/2 frame.
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags, 0, 0, 0, stream], payload].concat()
+}
+
 #[test]
 fn a_client_that_says_nothing_is_gone() {
     assert_eq!(gone(&limited("first_byte"), b""), "");
@@ -58,6 +73,49 @@ fn half_a_preface_and_half_a_head_are_gone() {
     for bytes in [&b"PRI * HTTP/2.0\r\n"[..], b"GET /v1/ping HTTP/1.1\r\nhost: a\r\n", b"G", b"\r\n"] {
         let answer = gone(&gateway, bytes);
         assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
+    }
+}
+
+/// How a client of HTTP/2 begins.
+fn preface() -> Vec<u8> {
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(SETTINGS, 0, 0, &[])[..]].concat()
+}
+
+/// The header block of a `GET`, with static names and nothing compressed.
+fn get(path: &str) -> Vec<u8> {
+    let mut block = vec![0x82, 0x86, 0x01, 1, b'a', 0x04, u8::try_from(path.len()).unwrap()];
+    block.extend_from_slice(path.as_bytes());
+    block
+}
+
+#[test]
+fn half_a_head_of_http2_is_gone_whatever_else_is_served() {
+    let gateway = limited("header_timeout");
+    let (block, ping) = (get("/v1/ping"), frame(PING, 0, 0, &[0; 8]));
+    let served = frame(HEADERS, END_HEADERS | END_STREAM, 1, &get("/v1/sleep/20s"));
+    let unfinished = [
+        frame(HEADERS, END_STREAM, 3, &block),
+        [frame(HEADERS, END_STREAM, 3, &block[..4]), frame(CONTINUATION, 0, 3, &block[4..])].concat(),
+        frame(HEADERS, END_HEADERS | END_STREAM, 3, &block)[..12].to_vec(),
+        ping[..5].to_vec(),
+        ping[..12].to_vec(),
+    ];
+    // Each at once: they are slow.
+    std::thread::scope(|scope| {
+        scope.spawn(|| gone(&gateway, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+        for unfinished in &unfinished {
+            scope.spawn(|| gone(&gateway, &[&preface()[..], unfinished].concat()));
+            scope.spawn(|| gone(&gateway, &[&preface()[..], &served, unfinished].concat()));
+        }
+    });
+}
+
+#[test]
+fn half_a_head_behind_a_request_is_gone() {
+    let gateway = limited("header_timeout");
+    for half in ["G", "GET /v1/ping HTTP/1.1\r\nhost: a\r\n"] {
+        let answer = gone(&gateway, format!("GET /v1/ping HTTP/1.1\r\nhost: a\r\n\r\n{half}").as_bytes());
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("HTTP/1.1 408"), "{answer}");
     }
 }
 
@@ -187,16 +245,10 @@ fn a_flood_of_cancelled_requests_is_cut() {
     beside.call(&Request::new("GET /v1/ping")).expect(200);
 }
 
-/// An HTTP/2 frame on the connection's own stream.
-fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    [&length[1..], &[kind, flags, 0, 0, 0, 0], payload].concat()
-}
-
 #[test]
 fn a_flood_of_control_frames_takes_no_others_turn() {
     let gateway = Gateway::configured(&configuration(echo::address(), ""));
-    for flood in [frame(6, 0, &[0; 8]), frame(4, 0, &[]), frame(2, 0, &[0, 0, 0, 1, 0])] {
+    for flood in [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, &[]), frame(PRIORITY, 0, 0, &[0, 0, 0, 1, 0])] {
         let stop = Arc::new(AtomicBool::new(false));
         let (address, stopping) = (gateway.address, Arc::clone(&stop));
         let flooding = std::thread::spawn(move || {
@@ -205,9 +257,7 @@ fn a_flood_of_control_frames_takes_no_others_turn() {
             while !stopping.load(Ordering::Relaxed) {
                 let mut stream = TcpStream::connect(address).unwrap();
                 stream.set_write_timeout(Some(LIMIT)).unwrap();
-                let _ = stream
-                    .write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
-                    .and_then(|()| stream.write_all(&frame(4, 0, &[])));
+                let _ = stream.write_all(&preface());
                 let mut answers = stream.try_clone().unwrap();
                 let reading = std::thread::spawn(move || while matches!(answers.read(&mut [0; 1 << 16]), Ok(1..)) {});
                 while !stopping.load(Ordering::Relaxed) && stream.write_all(&many).is_ok() {}
