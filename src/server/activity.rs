@@ -20,7 +20,7 @@ pub(super) enum Expiry {
     Head,
 }
 /// Written at once, this may be control frames of HTTP/2 alone: a ping and its answer, acknowledged settings, a window.
-pub(super) const LONGEST_CONTROL_BYTES: usize = 64;
+const LONGEST_CONTROL_BYTES: usize = 64;
 
 /// A connection's state, shared by its socket, its requests and its timer.
 #[derive(Debug)]

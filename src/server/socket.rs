@@ -17,8 +17,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Sleep;
 
-use super::activity::{Activity, LONGEST_CONTROL_BYTES};
-use super::answers::Answers;
+use super::activity::Activity;
 use super::gate::{Gate, Next, Refusal};
 use crate::protocol::forwarding::X_REQUEST_ID;
 use crate::protocol::http2::Frames;
@@ -55,7 +54,6 @@ pub(super) struct Socket<T> {
     inner: T,
     ahead: Bytes,
     activity: Arc<Activity>,
-    answers: Option<Arc<Answers>>,
     /// `None` for HTTP/2, which has no two readings.
     gate: Option<Gate>,
     reading: Reading,
@@ -124,7 +122,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 inner,
                 ahead,
                 activity,
-                answers: None,
                 gate,
                 reading,
                 frames,
@@ -135,18 +132,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             },
             version,
         )))
-    }
-
-    /// The same, telling these answers what the client takes.
-    pub(super) fn with(self, answers: Arc<Answers>) -> Self {
-        Self { answers: Some(answers), ..self }
-    }
-
-    fn note_sent(&self, bytes: usize) {
-        self.activity.sent(bytes);
-        if let Some(answers) = self.answers.as_ref().filter(|_| bytes > LONGEST_CONTROL_BYTES) {
-            answers.taken();
-        }
     }
 
     /// The status with which hyper refused a head, if it did and all that came before is written.
@@ -185,7 +170,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.is_behind = true;
         let written = ready!(written)?;
         self.is_behind = written < offered;
-        self.note_sent(written);
+        self.activity.sent(written);
         Poll::Ready(Ok(written))
     }
 

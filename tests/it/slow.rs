@@ -1,14 +1,17 @@
 //! Clients that are slow in every way, that flood, or that are too many: gone by their limit, and nobody else notices.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use h2::Reason;
+use h2::client::SendRequest;
+use h2::{Reason, RecvStream};
+use tokio::task::JoinHandle;
 
 use crate::support::folder::Folder;
 use crate::support::gateway::{Gateway, configuration, lockgate};
@@ -47,8 +50,10 @@ fn gone(gateway: &Gateway, bytes: &[u8]) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
+const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const PRIORITY: u8 = 2;
+const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const CONTINUATION: u8 = 9;
@@ -163,23 +168,197 @@ async fn ends<F: Future>(connection: F) -> bool {
     tokio::time::timeout(LIMIT + LATER, connection).await.is_ok()
 }
 
+/// A client of HTTP/2 that takes so much of each answer, and no more; what it asks by, and the connection.
+async fn taking(window: u32, gateway: &Gateway) -> (SendRequest<Bytes>, JoinHandle<Result<(), h2::Error>>) {
+    let stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    let mut builder = h2::client::Builder::new();
+    let (sender, connection) = builder.initial_window_size(window).handshake(stream).await.unwrap();
+    (sender, tokio::spawn(connection))
+}
+
+/// Asks for a body of at least so many bytes.
+async fn ask(sender: &mut SendRequest<Bytes>, bytes: usize) -> Result<http::Response<RecvStream>, h2::Error> {
+    let request = http::Request::post("http://gateway.test/v1/echo").header("content-type", "application/json");
+    let (response, mut body) = sender.clone().ready().await?.send_request(request.body(()).unwrap(), false)?;
+    body.send_data(format!("{{\"stringValue\":\"{}\"}}", "x".repeat(bytes)).into(), true)?;
+    response.await
+}
+
 #[test]
 fn a_client_of_http2_that_takes_nothing_is_gone() {
     let gateway = limited("write_stall");
     block_on(async {
-        let stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
-        let mut builder = h2::client::Builder::new();
-        let (sender, connection) = builder.initial_window_size(0).handshake::<_, Bytes>(stream).await.unwrap();
-        let connection = tokio::spawn(connection);
-        let mut sender = sender.ready().await.unwrap();
-        let request = http::Request::post("http://gateway.test/v1/echo").header("content-type", "application/json");
-        let (response, mut body) = sender.send_request(request.body(()).unwrap(), false).unwrap();
-        let large = format!("{{\"stringValue\":\"{}\"}}", "x".repeat(50_000));
-        body.send_data(large.into(), true).unwrap();
-        let response = response.await.unwrap();
-        assert_eq!(response.status(), 200);
-        assert!(ends(connection).await, "it is still open");
+        for bytes in [1, 50_000] {
+            let (mut sender, connection) = taking(0, &gateway).await;
+            let answer = ask(&mut sender, bytes).await.unwrap();
+            assert_eq!(answer.status(), 200);
+            assert!(ends(connection).await, "it is still open");
+        }
     });
+}
+
+#[test]
+fn a_client_of_http2_that_takes_only_its_other_answers_is_gone() {
+    let gateway = limited("write_stall");
+    block_on(async {
+        let (mut sender, connection) = taking(1000, &gateway).await;
+        let held = ask(&mut sender, 50_000).await.unwrap();
+        let mut small = 0;
+        let busy = async {
+            while let Ok(answer) = ask(&mut sender, 10).await {
+                let mut body = answer.into_body();
+                while let Some(Ok(_)) = body.data().await {}
+                small += 1;
+            }
+        };
+        assert!(ends(busy).await, "it is still open");
+        assert!(ends(connection).await, "it is still open");
+        assert!(small > 1, "nothing else was taken");
+        drop(held);
+    });
+}
+
+#[test]
+fn a_client_of_http2_that_takes_a_large_answer_slowly_gets_all_of_it() {
+    const BYTES: usize = 300_000;
+    let gateway = limited("write_stall");
+    block_on(async {
+        let (mut sender, _connection) = taking(20_000, &gateway).await;
+        let answer = ask(&mut sender, BYTES).await.unwrap();
+        let announced = answer.headers()["content-length"].to_str().unwrap().parse::<usize>().unwrap();
+        let (mut body, mut taken, mut held) = (answer.into_body(), 0, 0);
+        let begun = Instant::now();
+        let mut turn = tokio::time::interval(LIMIT / 8);
+        while let Some(data) = body.data().await {
+            let length = data.expect("it is not cut").len();
+            (taken, held) = (taken + length, held + length);
+            // Half of what it lets come.
+            if held >= 10_000 {
+                turn.tick().await;
+                body.flow_control().release_capacity(std::mem::take(&mut held)).unwrap();
+            }
+        }
+        assert!(begun.elapsed() > LIMIT, "it is not slow");
+        assert!(taken > BYTES);
+        assert_eq!(taken, announced);
+    });
+}
+
+/// That the gateway soon has so many connections.
+#[track_caller]
+fn left(gateway: &Gateway, connections: u32) {
+    gateway.within(LIMIT + LATER, "the connection is gone", |gateway| {
+        gateway.metric("lockgate_connections", &[]) == f64::from(connections)
+    });
+}
+
+/// Asks for more than any kernel holds.
+fn endless() -> Vec<u8> {
+    let target = format!("GET /v1/stream/40000?message.stringValue={}", "x".repeat(2000));
+    Request::new(&target).header("accept: application/x-ndjson").bytes()
+}
+
+#[test]
+fn a_client_of_http1_that_takes_nothing_is_gone() {
+    let gateway = limited("write_stall");
+    let mut connection = gateway.connect();
+    connection.send(&endless());
+    assert_eq!(connection.head().status, 200);
+    left(&gateway, 0);
+}
+
+#[test]
+fn a_client_of_a_socket_file_is_served_and_gone_when_it_takes_nothing() {
+    let folder = Folder::new();
+    let path = folder.join("s");
+    let listeners = format!(
+        "listeners: {{ local: {{ address: \"unix:{}\", limits: {{ write_stall: 1s }} }}, public: {{ address: 127.0.0.1:0 }} }}",
+        path.display()
+    );
+    let gateway = Gateway::configured(&configuration(echo::address(), &listeners));
+    let connect = || {
+        let stream = UnixStream::connect(&path).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    };
+    let mut stream = connect();
+    stream.write_all(&Request::new("GET /v1/echo/a").header("connection: close").bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("{\"stringValue\":\"a\"}"), "{answer}");
+    drop(stream);
+    left(&gateway, 0);
+    let mut stream = connect();
+    stream.write_all(&endless()).unwrap();
+    stream.read_exact(&mut [0; 12]).unwrap();
+    assert_eq!(gateway.metric("lockgate_connections", &[]), 1.0);
+    left(&gateway, 0);
+}
+
+#[test]
+fn connections_beyond_the_limit_are_closed_and_those_within_it_served() {
+    let listener = "listeners: { public: { address: 127.0.0.1:0, limits: { connections: 2 } } }";
+    let gateway = Gateway::configured(&configuration(echo::address(), listener));
+    let ping = Request::new("GET /v1/ping");
+    let mut held = [gateway.connect(), gateway.connect()];
+    held.iter_mut().for_each(|connection| drop(connection.call(&ping).expect(200)));
+    gateway.connect().closed();
+    held.iter_mut().for_each(|connection| drop(connection.call(&ping).expect(200)));
+    let [first, mut second] = held;
+    drop(first);
+    left(&gateway, 1);
+    gateway.connect().call(&ping).expect(200);
+    second.call(&ping).expect(200);
+}
+
+#[test]
+fn streams_beyond_the_limit_are_refused_and_those_within_it_served() {
+    let listener = "listeners: { public: { address: 127.0.0.1:0, limits: { streams: 2 } } }";
+    let gateway = Gateway::configured(&configuration(echo::address(), listener));
+    let open = |stream, path| frame(HEADERS, END_HEADERS | END_STREAM, stream, &get(path));
+    let client = TcpStream::connect(gateway.address).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let next = |wanted: u8| loop {
+        let mut head = [0; 9];
+        (&client).read_exact(&mut head).unwrap();
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        (&client).read_exact(&mut payload).unwrap();
+        if head[3] == wanted {
+            return (head[8], payload);
+        }
+    };
+    (&client)
+        .write_all(&[preface(), open(1, "/v1/sleep/1s"), open(3, "/v1/sleep/1s"), open(5, "/v1/ping")].concat())
+        .unwrap();
+    assert_eq!(next(RST_STREAM), (5, vec![0, 0, 0, 7]), "REFUSED_STREAM");
+    let answered = [next(DATA).0, next(DATA).0];
+    assert!(answered == [1, 3] || answered == [3, 1], "{answered:?}");
+    (&client).write_all(&open(7, "/v1/ping")).unwrap();
+    assert_eq!(next(DATA).0, 7);
+}
+
+/// Sends so much of a body behind a request that was answered before it; whether the gateway took it.
+fn takes(gateway: &Gateway, bytes: usize) -> bool {
+    let mut stream = TcpStream::connect(gateway.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+        .write_all(format!("POST /nothing HTTP/1.1\r\nhost: a\r\ncontent-length: {}\r\n\r\n", 1 << 20).as_bytes())
+        .unwrap();
+    let mut answer = String::new();
+    // Up to its end: nothing more is said.
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 404") && answer.ends_with('}'), "{answer}");
+    let sent = stream.write_all(&vec![b'x'; bytes]).and_then(|()| stream.shutdown(Shutdown::Write));
+    left(gateway, 0);
+    sent.is_ok() && stream.take_error().unwrap().is_none()
+}
+
+#[test]
+fn what_is_left_of_a_body_is_taken_after_an_early_answer_up_to_a_bound() {
+    let gateway = Gateway::configured(&configuration(echo::address(), ""));
+    assert!(takes(&gateway, 1));
+    assert!(takes(&gateway, (64 << 10) - 1));
+    assert!(!takes(&gateway, 65 << 10));
 }
 
 #[test]
