@@ -172,3 +172,79 @@ fn broken_off(error: hyper::Error) -> Status {
     }
     Status::new(Code::Cancelled, Blame::Client, "the request body broke off").with_cause(error)
 }
+
+#[cfg(test)]
+mod tests {
+    //! Bodies that come slowly. Time is paused: nothing here waits.
+
+    use std::convert::Infallible;
+
+    use bytes::Bytes;
+    use http_body_util::Empty;
+    use hyper::server::conn::http1;
+    use hyper::service::service_fn;
+    use hyper_util::rt::TokioIo;
+    use tokio::io::AsyncWriteExt;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    const LIMITS: BodyLimits = BodyLimits { max_bytes: 1 << 20, timeout: Duration::from_secs(60) };
+
+    /// Of a body of 40 KiB, `first` bytes come at once and `then` bytes every second: after so many seconds it is read,
+    /// or refused with this status.
+    #[track_caller]
+    fn check(first: usize, then: usize, seconds: u64, expected: Result<usize, StatusCode>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        let found = runtime.block_on(async {
+            let (mut client, server) = tokio::io::duplex(1 << 16);
+            let (sender, mut receiver) = mpsc::channel(1);
+            let service = service_fn(|request: http::Request<Incoming>| {
+                let sender = sender.clone();
+                async move {
+                    let begun = Instant::now();
+                    let read = read_bytes(&HeaderMap::new(), request.into_body(), LIMITS).await;
+                    let read = read.map(|bytes| bytes.len()).map_err(|status| status.http());
+                    sender.send((begun.elapsed().as_secs(), read)).await.unwrap();
+                    Ok::<_, Infallible>(http::Response::new(Empty::<Bytes>::new()))
+                }
+            });
+            let sending = async {
+                client.write_all(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 40960\r\n\r\n").await.unwrap();
+                client.write_all(&vec![b'x'; first]).await.unwrap();
+                let mut left = 40960 - first;
+                while left > 0 {
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                    let next = then.min(left);
+                    client.write_all(&vec![b'x'; next]).await.unwrap();
+                    left -= next;
+                }
+                std::future::pending().await
+            };
+            let serving = async {
+                http1::Builder::new().serve_connection(TokioIo::new(server), service).await.unwrap();
+                std::future::pending().await
+            };
+            tokio::select! {
+                found = receiver.recv() => found.unwrap(),
+                () = sending => unreachable!(),
+                () = serving => unreachable!(),
+            }
+        });
+        assert_eq!(found, (seconds, expected), "{first} bytes, then {then} a second");
+    }
+
+    #[test]
+    fn a_body_that_trickles_is_refused_before_its_time_is_up() {
+        check(1, 0, 10, Err(StatusCode::REQUEST_TIMEOUT));
+        check(0, 500, 10, Err(StatusCode::REQUEST_TIMEOUT));
+        check(20 << 10, 0, 20, Err(StatusCode::REQUEST_TIMEOUT));
+    }
+
+    #[test]
+    fn a_body_that_comes_fast_enough_is_read() {
+        check(40 << 10, 0, 0, Ok(40 << 10));
+        check(0, 2 << 10, 20, Ok(40 << 10));
+        check(16 << 10, 1 << 10, 24, Ok(40 << 10));
+    }
+}

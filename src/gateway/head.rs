@@ -74,7 +74,8 @@ impl Asking {
     }
 }
 
-/// The host that a request names: that of its target, or else of `host`.
+/// The host that a request names: that of its target, or else of `host`. Either is a host, and where both are there they
+/// are the same: over HTTP/1 by [`http1::Watch`], over HTTP/2 by [`check`].
 pub(super) fn host(head: &Parts) -> Option<&str> {
     let authority = head.uri.authority().map(Authority::as_str);
     authority.or_else(|| head.headers.get(HOST).and_then(|host| host.to_str().ok()))
@@ -149,7 +150,8 @@ fn names_upgrade(headers: &HeaderMap) -> bool {
     headers.get_all(CONNECTION).iter().any(named)
 }
 
-/// What HTTP/1 is held to before it is parsed. RFC 9113, 8.3.1: a `host` beside `:authority` says the same.
+/// What HTTP/1 is held to before it is parsed. RFC 9113, 8.3.1: a `host` beside `:authority` says the same. A `#` in
+/// `:path` is not seen: what decodes the head cuts the target there, and serves what stands before it.
 fn check_http2(head: &Parts) -> Result<(), Status> {
     let target = head.uri.path_and_query().map_or("", PathAndQuery::as_str);
     if !target.is_ascii() || target.contains('\\') {

@@ -3,11 +3,11 @@
 //! Where two readers of a request may see different ends, hosts or targets in it, one of them can be deceived. Such a
 //! request is refused here, whatever the library would make of it: it forgives bare line feeds and cuts a target at `#`
 //! without a word. [`Watch`] follows the framing of one connection from head to head, and holds a head back until it is
-//! whole, so that nothing of a refused one is seen.
+//! whole, so that nothing of a refused one is seen. No byte of a head is looked at twice, however many pieces it comes in.
 //!
 //! ```text
 //! POST /v1/echo HTTP/1.1\r\n        METHOD SP target SP HTTP/1.0 or HTTP/1.1
-//! host: api.example.com\r\n         exactly one with HTTP/1.1
+//! host: api.example.com\r\n         exactly one with HTTP/1.1, and that of the target where it names one
 //! transfer-encoding: chunked\r\n    this alone, or content-length once, or neither
 //! \r\n
 //! ```
@@ -113,6 +113,8 @@ pub enum Then {
 #[derive(Debug)]
 pub struct Watch {
     state: State,
+    /// Of [`State::Head`].
+    begun: Begun,
     /// The longest head that is held back.
     max_head_bytes: usize,
     /// Heads that were passed on.
@@ -164,7 +166,7 @@ impl Watch {
     /// Before the first byte of a connection.
     #[must_use]
     pub fn new(max_head_bytes: usize) -> Self {
-        Self { state: State::Head, max_head_bytes, heads: 0 }
+        Self { state: State::Head, begun: Begun::default(), max_head_bytes, heads: 0 }
     }
 
     /// How many heads were passed on by now.
@@ -222,8 +224,9 @@ impl Watch {
     }
 
     fn head(&mut self, bytes: &[u8]) -> ControlFlow<Then, usize> {
-        match Head::parse(bytes) {
+        match self.begun.parse(bytes) {
             Ok(Some((length, framing))) if length <= self.max_head_bytes => {
+                self.begun = Begun::default();
                 self.heads += 1;
                 self.state = match framing {
                     Framing::Length(0) => State::Head,
@@ -307,38 +310,51 @@ impl Trailer {
     }
 }
 
+/// A head that is not whole.
+#[derive(Debug, Default)]
+struct Begun {
+    head: Option<Head>,
+    /// So many bytes of it are lines that were parsed.
+    parsed: usize,
+    /// So many were searched for the end of a line.
+    searched: usize,
+}
+
 /// What is gathered of one head.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Head {
     old: bool,
     fields: usize,
     hosts: usize,
+    /// The host of its target, where it is in absolute form.
+    authority: Option<Box<[u8]>>,
     length: Option<u64>,
     chunked: bool,
 }
 
-impl Head {
-    /// The length of the head that `bytes` begin with and how its body is framed; `None` while it is not whole.
-    fn parse(bytes: &[u8]) -> Result<Option<(usize, Framing)>, Fault> {
-        let mut rest = bytes;
-        let mut head: Option<Self> = None;
-        while let Some(end) = memchr::memchr(b'\n', rest) {
-            let (line, after) = rest.split_at_checked(end + 1).unwrap_or_default();
+impl Begun {
+    /// The length of the head that `bytes` begin with and how its body is framed; `None` while it is not whole. The next
+    /// time they are to begin with the same.
+    fn parse(&mut self, bytes: &[u8]) -> Result<Option<(usize, Framing)>, Fault> {
+        while let Some(end) = memchr::memchr(b'\n', bytes.get(self.searched..).unwrap_or_default()) {
+            let end = self.searched + end + 1;
+            let line = bytes.get(self.parsed..end).unwrap_or_default();
+            (self.parsed, self.searched) = (end, end);
             let line = line.strip_suffix(b"\r\n").ok_or(Fault::Malformed("request", "a line feed stands alone"))?;
-            rest = after;
-            match &mut head {
+            match &mut self.head {
                 // RFC 9112, 2.2: empty lines before a request are passed over.
                 None if line.is_empty() => {}
-                None => head = Some(Self::begin(line)?),
-                Some(head) if line.is_empty() => {
-                    return Ok(Some((bytes.len() - rest.len(), head.framing()?)));
-                }
+                None => self.head = Some(Head::begin(line)?),
+                Some(head) if line.is_empty() => return Ok(Some((end, head.framing()?))),
                 Some(head) => head.field(line)?,
             }
         }
+        self.searched = bytes.len();
         Ok(None)
     }
+}
 
+impl Head {
     fn begin(line: &[u8]) -> Result<Self, Fault> {
         let malformed = Fault::Malformed("request", "its first line is no `METHOD target HTTP/1.1`");
         let mut parts = line.split(|byte| *byte == b' ');
@@ -364,7 +380,11 @@ impl Head {
         if !is_target(target) {
             return Err(Fault::Malformed("target", "it is no path, no URL of http or https, and no `*`"));
         }
-        Ok(Self { old, ..Self::default() })
+        let authority = authority(target).map(Box::from);
+        if authority.as_deref().is_some_and(|authority| !is_host(authority)) {
+            return Err(Fault::Malformed("target", "its host is none"));
+        }
+        Ok(Self { old, authority, ..Self::default() })
     }
 
     fn field(&mut self, line: &[u8]) -> Result<(), Fault> {
@@ -394,7 +414,12 @@ impl Head {
 
     fn host(&mut self, value: &[u8]) -> Result<(), Fault> {
         self.hosts += 1;
+        let differs = |authority: &[u8]| !authority.eq_ignore_ascii_case(value);
         match self.hosts {
+            // RFC 9112, 3.2.2: the target's host counts, and a client says the same here.
+            1 if self.authority.as_deref().is_some_and(differs) => {
+                Err(Fault::Malformed("host", "it differs from that of the target"))
+            }
             1 if is_host(value) => Ok(()),
             1 => Err(Fault::Malformed("host", "it is no host")),
             _ => Err(Fault::Malformed("host", "it is there more than once")),
@@ -437,8 +462,17 @@ fn is_token(byte: &u8) -> bool {
 
 /// RFC 9112, 3.2: origin, absolute or asterisk form.
 fn is_target(target: &[u8]) -> bool {
-    let absolute = |scheme: &[u8]| target.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
-    target.starts_with(b"/") || target == b"*" || absolute(b"http://") || absolute(b"https://")
+    target.starts_with(b"/") || target == b"*" || authority(target).is_some()
+}
+
+/// What stands between the scheme and the path of a target in absolute form.
+fn authority(target: &[u8]) -> Option<&[u8]> {
+    let behind = |scheme: &[u8]| {
+        let (start, rest) = target.split_at_checked(scheme.len())?;
+        start.eq_ignore_ascii_case(scheme).then_some(rest)
+    };
+    let rest = behind(b"http://").or_else(|| behind(b"https://"))?;
+    rest.split(|byte| matches!(byte, b'/' | b'?')).next()
 }
 
 /// Whether it is a host, with a port or without (RFC 3986, 3.2.2), and not empty.

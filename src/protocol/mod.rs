@@ -13,6 +13,7 @@ pub mod envelope;
 pub mod forwarding;
 pub mod head;
 pub mod http1;
+pub mod http2;
 pub mod metadata;
 pub mod rest;
 pub mod security_headers;

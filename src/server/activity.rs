@@ -9,6 +9,7 @@ use http::Version;
 use tokio::time::Instant;
 
 use super::config::Limits;
+use crate::protocol::http2::Tail;
 
 /// Which time of a connection is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(super) enum Expiry {
     Head,
 }
 /// Written at once, this may be control frames of HTTP/2 alone: a ping and its answer, acknowledged settings, a window.
-pub(super) const LONGEST_CONTROL_BYTES: usize = 64;
+const LONGEST_CONTROL_BYTES: usize = 64;
 
 /// A connection's state, shared by its socket, its requests and its timer.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     /// When the head that is being read began, in milliseconds since `start` and plus one; 0 while none is.
     head_since: AtomicU64,
+    /// Whether some of a head is held back that came while a request of HTTP/1 was served.
+    holds_head: AtomicBool,
     /// Whether the end of the connection is the end of an answer.
     ends_answer: AtomicBool,
 }
@@ -42,6 +45,7 @@ impl Activity {
             requests: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
             head_since: AtomicU64::new(0),
+            holds_head: AtomicBool::new(false),
             ends_answer: AtomicBool::new(false),
         }
     }
@@ -49,14 +53,31 @@ impl Activity {
     /// Bytes came from an HTTP/1.1 client, or the first of a connection: between requests, they begin a head.
     pub(super) fn received(&self) {
         if self.requests.load(Ordering::Relaxed) == 0 && self.head_since.load(Ordering::Relaxed) == 0 {
-            self.head_since.store(self.now() + 1, Ordering::Relaxed);
+            self.begin_head();
         }
+    }
+
+    /// Whether some of a head is held back. While a request is served, its time has not begun.
+    pub(super) fn hold(&self, holds_head: bool) {
+        self.holds_head.store(holds_head, Ordering::Relaxed);
     }
 
     /// The client speaks HTTP/2: what it sends between requests is no head, and may be a sign of life.
     pub(super) fn begin_http2(&self) {
-        self.head_since.store(0, Ordering::Relaxed);
         self.idle_since.store(self.now(), Ordering::Relaxed);
+    }
+
+    /// Bytes came from an HTTP/2 client, after its first. What it leaves unfinished is timed as a head, whatever else it does.
+    pub(super) fn received_frames(&self, tail: Tail) {
+        match tail {
+            Tail::Nothing => self.head_since.store(0, Ordering::Relaxed),
+            Tail::Begun => self.begin_head(),
+            Tail::Older => {}
+        }
+    }
+
+    fn begin_head(&self) {
+        self.head_since.store(self.now() + 1, Ordering::Relaxed);
     }
 
     /// Bytes went to the client: it is not idle while it takes what it asked for. What is as short as a ping is no such
@@ -70,7 +91,9 @@ impl Activity {
     /// A whole head came.
     pub(super) fn begin_request(&self, version: Version) {
         self.requests.fetch_add(1, Ordering::Relaxed);
-        self.head_since.store(0, Ordering::Relaxed);
+        if version < Version::HTTP_2 {
+            self.head_since.store(0, Ordering::Relaxed);
+        }
         if version < Version::HTTP_11 {
             self.ends_answer.store(true, Ordering::Relaxed);
         }
@@ -85,6 +108,9 @@ impl Activity {
     pub(super) fn end_request(&self) {
         if self.requests.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.idle_since.store(self.now(), Ordering::Relaxed);
+            if self.holds_head.load(Ordering::Relaxed) {
+                self.begin_head();
+            }
         }
     }
 
@@ -112,15 +138,13 @@ impl Activity {
         }
     }
 
-    /// When it is to be closed as it stands now; `None` while requests are served.
+    /// When it is to be closed as it stands now; `None` while requests are served and nothing else is to come.
     fn expiry(&self, limits: &Limits) -> Option<(Instant, Expiry)> {
-        if self.requests.load(Ordering::Relaxed) > 0 {
-            return None;
+        match self.head_since.load(Ordering::Relaxed) {
+            0 if self.requests.load(Ordering::Relaxed) > 0 => None,
+            0 => Some((self.at(self.idle_since.load(Ordering::Relaxed)) + limits.idle, Expiry::Idle)),
+            since => Some((self.at(since - 1) + limits.header_timeout, Expiry::Head)),
         }
-        Some(match self.head_since.load(Ordering::Relaxed) {
-            0 => (self.at(self.idle_since.load(Ordering::Relaxed)) + limits.idle, Expiry::Idle),
-            since => (self.at(since - 1) + limits.header_timeout, Expiry::Head),
-        })
     }
 
     fn now(&self) -> u64 {
@@ -136,7 +160,7 @@ impl Activity {
 mod tests {
     //! Time is paused: nothing here waits.
 
-    use super::{Activity, Expiry, Limits};
+    use super::{Activity, Expiry, Limits, Tail};
     use http::Version;
     use std::time::Duration;
     use tokio::time::{Instant, advance};
@@ -175,5 +199,45 @@ mod tests {
         let idle = Instant::now();
         activity.expired(&limits()).await;
         assert!((119..=121).contains(&idle.elapsed().as_secs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_came_with_a_request_is_timed_from_the_end_of_its_answer() {
+        let activity = Activity::new();
+        activity.received();
+        activity.hold(true);
+        activity.begin_request(Version::HTTP_11);
+        let late = tokio::time::timeout(Duration::from_secs(1000), activity.expired(&limits())).await;
+        assert!(late.is_err(), "it would cost the request before it");
+        activity.end_request();
+        let over = Instant::now();
+        assert_eq!(activity.expired(&limits()).await, Expiry::Head);
+        assert_eq!(over.elapsed().as_secs(), 10);
+        activity.hold(false);
+        activity.begin_request(Version::HTTP_11);
+        activity.end_request();
+        assert_eq!(activity.expired(&limits()).await, Expiry::Idle);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_client_of_http2_leaves_unfinished_expires_beside_its_requests() {
+        let activity = Activity::new();
+        activity.received();
+        activity.received_frames(Tail::Nothing);
+        activity.begin_request(Version::HTTP_2);
+        activity.received_frames(Tail::Begun);
+        let begun = Instant::now();
+        advance(Duration::from_secs(5)).await;
+        activity.received_frames(Tail::Older);
+        activity.begin_request(Version::HTTP_2);
+        activity.end_request();
+        assert_eq!(activity.expired(&limits()).await, Expiry::Head);
+        assert_eq!(begun.elapsed().as_secs(), 10);
+        activity.received_frames(Tail::Begun);
+        let next = Instant::now();
+        assert_eq!(activity.expired(&limits()).await, Expiry::Head);
+        assert_eq!(next.elapsed().as_secs(), 10);
+        activity.received_frames(Tail::Nothing);
+        assert!(tokio::time::timeout(Duration::from_secs(1000), activity.expired(&limits())).await.is_err());
     }
 }

@@ -1,13 +1,12 @@
-//! What a connection's answers tell of its client: whether it takes them, and whether it only asks to cancel.
+//! What the answers of an HTTP/2 connection tell of its client: whether it takes them, and whether it only asks to cancel.
 //!
-//! An answer is the client's to wait for from the moment a piece of it is handed over until the next is asked for: HTTP/2
-//! asks only while the client lets it send. Over TCP the kernel sees a client of HTTP/1 that takes nothing, by
-//! [`Limits::write_stall`] too.
-//!
-//! [`Limits::write_stall`]: super::config::Limits::write_stall
+//! An answer is the client's to wait for from the moment a piece of it is handed over until the next is asked for, which
+//! it is only while the client lets it send. Each is timed on its own: what a client takes of one says nothing of another.
+//! The connection is cut as a whole, since nothing in here is asked again by an answer that may not send, and hyper gives
+//! no other way to reset its stream.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -22,11 +21,11 @@ const MIN_LIFETIME: Duration = Duration::from_secs(1);
 /// The answers of one connection.
 #[derive(Debug)]
 pub(super) struct Answers {
-    start: Instant,
-    /// Answers that wait for the client.
-    waiting: AtomicUsize,
-    /// When the client last took something, or something to take began, in milliseconds since `start`.
-    taken_at: AtomicU64,
+    /// The number of the next one.
+    next: AtomicU64,
+    /// Those that wait for the client, by their number, and since when; the oldest is the first. There are no more than
+    /// streams.
+    waiting: Mutex<Vec<(u64, Instant)>>,
     /// Of those that are judged now.
     opened: AtomicU32,
     cancelled: AtomicU32,
@@ -37,6 +36,7 @@ pub(super) struct Answers {
 #[derive(Debug)]
 pub(super) struct Answer {
     answers: Arc<Answers>,
+    number: u64,
     begun: Instant,
     waiting: bool,
     /// Not cancelled, however it ended.
@@ -46,9 +46,8 @@ pub(super) struct Answer {
 impl Answers {
     pub(super) fn new() -> Self {
         Self {
-            start: Instant::now(),
-            waiting: AtomicUsize::new(0),
-            taken_at: AtomicU64::new(0),
+            next: AtomicU64::new(0),
+            waiting: Mutex::default(),
             opened: AtomicU32::new(0),
             cancelled: AtomicU32::new(0),
             flooded: Notify::new(),
@@ -60,12 +59,8 @@ impl Answers {
             self.opened.store(0, Ordering::Relaxed);
             self.cancelled.store(0, Ordering::Relaxed);
         }
-        Answer { answers: self.clone(), begun: Instant::now(), waiting: false, over: false }
-    }
-
-    /// Bytes of answers went to the client.
-    pub(super) fn taken(&self) {
-        self.taken_at.store(self.now(), Ordering::Relaxed);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Answer { answers: self.clone(), number, begun: Instant::now(), waiting: false, over: false }
     }
 
     /// Waits until most of the last requests were cancelled as soon as they were made.
@@ -73,41 +68,44 @@ impl Answers {
         self.flooded.notified().await;
     }
 
-    /// Waits until answers have waited this long for a client that takes nothing.
+    /// Waits until an answer has waited this long for the client.
     pub(super) async fn stalled(&self, limit: Duration) {
         loop {
-            let waits = self.waiting.load(Ordering::Relaxed) > 0;
-            let end = self.start + Duration::from_millis(self.taken_at.load(Ordering::Relaxed)) + limit;
             let now = Instant::now();
-            if waits && end <= now {
+            let oldest = self.waiting().first().map(|(_, since)| *since);
+            // What begins after a look is seen by the next, before its own time is up.
+            let end = oldest.unwrap_or(now) + limit;
+            if end <= now {
                 return;
             }
-            // What begins after a look is seen by the next, before its own time is up.
-            tokio::time::sleep_until(if waits { end } else { now + limit }).await;
+            tokio::time::sleep_until(end).await;
         }
     }
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn waiting(&self) -> MutexGuard<'_, Vec<(u64, Instant)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Answer {
     /// A piece was handed over: the client is to take it.
     pub(super) fn handed_over(&mut self) {
-        if !std::mem::replace(&mut self.waiting, true) && self.answers.waiting.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.answers.taken();
+        if !std::mem::replace(&mut self.waiting, true) {
+            self.answers.waiting().push((self.number, Instant::now()));
         }
     }
 
     /// The next piece is asked for: the client has taken what it was given, or may still.
     pub(super) fn asked_for(&mut self) {
         if std::mem::take(&mut self.waiting) {
-            self.answers.waiting.fetch_sub(1, Ordering::Relaxed);
+            let mut waiting = self.answers.waiting();
+            if let Some(at) = waiting.iter().position(|(number, _)| *number == self.number) {
+                waiting.remove(at);
+            }
         }
     }
 
-    /// It ended by itself.
+    /// It ended by itself, though the client may still have to take the last piece.
     pub(super) fn end(&mut self) {
         self.over = true;
     }
@@ -149,15 +147,41 @@ mod tests {
     async fn whoever_takes_something_does_not_stall() {
         let answers = Arc::new(Answers::new());
         let mut answer = answers.begin();
-        answer.handed_over();
-        advance(LIMIT / 2).await;
-        answers.taken();
-        assert!(timeout(LIMIT - Duration::from_secs(1), answers.stalled(LIMIT)).await.is_err());
-        answer.asked_for();
+        for _ in 0..5 {
+            answer.handed_over();
+            assert!(timeout(LIMIT - Duration::from_secs(1), answers.stalled(LIMIT)).await.is_err());
+            answer.asked_for();
+        }
         assert!(timeout(LIMIT * 2, answers.stalled(LIMIT)).await.is_err());
         answer.handed_over();
+        answer.end();
         drop(answer);
         assert!(timeout(LIMIT * 2, answers.stalled(LIMIT)).await.is_err());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_taken_of_one_answer_does_not_hide_another() {
+        let answers = Arc::new(Answers::new());
+        let mut held: Vec<_> = (0..100).map(|_| answers.begin()).collect();
+        held.iter_mut().for_each(Answer::handed_over);
+        let begun = Instant::now();
+        advance(LIMIT / 2).await;
+        // All but one are taken.
+        for (number, answer) in held.iter_mut().enumerate().filter(|(number, _)| *number != 40) {
+            answer.asked_for();
+            if number % 2 == 0 {
+                answer.handed_over();
+            }
+        }
+        let mut other = answers.begin();
+        other.handed_over();
+        answers.stalled(LIMIT).await;
+        assert_eq!(begun.elapsed().as_secs(), 30);
+        held[40].asked_for();
+        answers.stalled(LIMIT).await;
+        assert_eq!(begun.elapsed().as_secs(), 45);
+        drop((held, other));
+        assert!(answers.waiting().is_empty());
     }
 
     #[tokio::test(start_paused = true)]

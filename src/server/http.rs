@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -64,6 +64,8 @@ const PING_TIMEOUT: Duration = Duration::from_secs(10);
 const FIRST_BYTE_IN_DRAIN: Duration = Duration::from_millis(500);
 
 /// So much of an answer may be left to the connection when it is over here; more is watched until the client takes it.
+/// Over HTTP/2 it is handed over in slices of this size, which is that of its frames: the connection alone sees more of
+/// how a client takes one.
 const MAX_LEFT_BYTES: usize = 16 << 10;
 
 /// Connections reach at least this part of their age.
@@ -95,7 +97,7 @@ impl Server {
                 Some(_) = connections.join_next() => {}
             }
         }
-        for accepted in socket.accept_rest() {
+        for accepted in socket.accept_rest(self.terms.limits.write_stall) {
             self.spawn(accepted, &mut connections);
         }
         while connections.join_next().await.is_some() {}
@@ -172,7 +174,7 @@ impl Serving {
         let Some(Begun { socket, version, connection, _counted }) = begun else { return };
         match version {
             Version::Http1 => self.run_http1(TokioIo::new(socket), connection).await,
-            Version::Http2 => self.run_http2(TokioIo::new(socket.with(self.answers.clone())), connection).await,
+            Version::Http2 => self.run_http2(TokioIo::new(socket), connection).await,
         }
     }
 
@@ -340,21 +342,20 @@ impl Serve {
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<Served>, Infallible>> + Send + use<> {
         self.activity.begin_request(request.version());
+        let is_http2 = request.version() == http::Version::HTTP_2;
         let number = self.served.fetch_add(1, Ordering::Relaxed);
         if let Some(refused) = self.refusal.as_ref().and_then(|refusal| refusal.of(number)) {
             request.extensions_mut().insert(refused.clone());
         }
         let ending = Ending(self.activity.clone());
         let responding = respond::respond(self.current.load_full(), self.connection.clone(), request);
-        let mut answer = self.answers.begin();
+        let mut answer = is_http2.then(|| self.answers.begin());
         async move {
             let response = responding.await;
             if response.body().is_end_stream() {
-                answer.end();
-            } else {
-                answer.handed_over();
+                answer.iter_mut().for_each(Answer::end);
             }
-            Ok(response.map(|body| Served { body, answer, large: false, _ending: ending }))
+            Ok(response.map(|body| Served { body, answer, rest: Bytes::new(), large: false, _ending: ending }))
         }
     }
 }
@@ -371,10 +372,30 @@ impl Drop for Ending {
 /// The body of an answer, whose end the connection's timer is told.
 struct Served {
     body: Accounted,
-    answer: Answer,
-    /// Whether the last piece was.
+    /// Of HTTP/2. A client of HTTP/1 that takes nothing is the socket's to see.
+    answer: Option<Answer>,
+    /// What is left of a piece that is handed over in slices.
+    rest: Bytes,
+    /// Whether the last piece was, and was handed over whole.
     large: bool,
     _ending: Ending,
+}
+
+impl Served {
+    /// The next piece, in slices where the answer is watched.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
+        if self.rest.is_empty() {
+            let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(context)?) else { return Poll::Ready(None) };
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            self.large = self.answer.is_none() && length > MAX_LEFT_BYTES;
+            if self.large || length <= MAX_LEFT_BYTES {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            self.rest = frame.into_data().unwrap_or_default();
+        }
+        let length = self.rest.len().min(MAX_LEFT_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+    }
 }
 
 impl http_body::Body for Served {
@@ -382,25 +403,37 @@ impl http_body::Body for Served {
     type Error = CutShort;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, CutShort>>> {
-        self.answer.asked_for();
-        let polled = Pin::new(&mut self.body).poll_frame(context);
-        match &polled {
-            Poll::Ready(Some(Ok(frame))) => {
-                self.large = frame.data_ref().is_some_and(|data| data.len() > MAX_LEFT_BYTES);
-                if self.is_end_stream() { self.answer.end() } else { self.answer.handed_over() }
+        self.answer.iter_mut().for_each(Answer::asked_for);
+        let polled = self.poll_piece(context);
+        let is_over = match &polled {
+            Poll::Ready(Some(Ok(_))) => self.is_end_stream(),
+            Poll::Ready(None | Some(Err(_))) => true,
+            Poll::Pending => return Poll::Pending,
+        };
+        if let Some(answer) = &mut self.answer {
+            if is_over {
+                answer.end();
             }
-            Poll::Ready(None | Some(Err(_))) => self.answer.end(),
-            Poll::Pending => {}
+            // The last piece waits for the client like any other.
+            if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+                answer.handed_over();
+            }
         }
         polled
     }
 
     /// The end of a large piece is told once the client has let it through: until then its answer is not over.
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream() && !self.large
+        self.rest.is_empty() && self.body.is_end_stream() && !self.large
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let (left, rest) = (self.body.size_hint(), self.rest.len() as u64);
+        let mut hint = SizeHint::new();
+        if let Some(upper) = left.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(left.lower() + rest);
+        hint
     }
 }

@@ -12,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use super::config::{Address, Config, Limits, ProxyProtocol};
 use super::peers::Peers;
-use super::stream::Wire;
+use super::stream::{Local, Wire};
 use crate::call::BodyLimits;
 use crate::gateway::head::Rules;
 use crate::tls::TlsError;
@@ -263,7 +263,7 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
 
 impl Accepting {
     /// Connections that the kernel has accepted by now. Closing the socket would reset them.
-    pub(super) fn accept_rest(self) -> Vec<Accepted> {
+    pub(super) fn accept_rest(self, write_stall: Duration) -> Vec<Accepted> {
         match self {
             Self::Tcp(listener) => {
                 let Ok(listener) = listener.into_std() else { return Vec::new() };
@@ -279,7 +279,7 @@ impl Accepting {
                 let accept = || {
                     let (stream, _) = listener.accept().ok()?;
                     stream.set_nonblocking(true).ok()?;
-                    UnixStream::from_std(stream).ok().map(Accepted::unix)
+                    Some(Accepted::unix(UnixStream::from_std(stream).ok()?, write_stall))
                 };
                 std::iter::from_fn(accept).collect()
             }
@@ -297,7 +297,7 @@ impl Accepting {
                 socket.set_tcp_user_timeout(Some(write_stall))?;
                 Ok(Accepted::tcp(stream, peer))
             }
-            Self::Unix(listener) => Ok(Accepted::unix(listener.accept().await?.0)),
+            Self::Unix(listener) => Ok(Accepted::unix(listener.accept().await?.0, write_stall)),
         }
     }
 }
@@ -307,7 +307,7 @@ impl Accepted {
         Self { wire: Wire::Tcp(stream), peer: Some(peer.ip().to_canonical()) }
     }
 
-    fn unix(stream: UnixStream) -> Self {
-        Self { wire: Wire::Unix(stream), peer: None }
+    fn unix(stream: UnixStream, write_stall: Duration) -> Self {
+        Self { wire: Wire::Local(Local::new(stream, write_stall)), peer: None }
     }
 }

@@ -17,10 +17,10 @@ use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::Sleep;
 
-use super::activity::{Activity, LONGEST_CONTROL_BYTES};
-use super::answers::Answers;
+use super::activity::Activity;
 use super::gate::{Gate, Next, Refusal};
 use crate::protocol::forwarding::X_REQUEST_ID;
+use crate::protocol::http2::Frames;
 
 /// How HTTP/2 begins (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -54,10 +54,11 @@ pub(super) struct Socket<T> {
     inner: T,
     ahead: Bytes,
     activity: Arc<Activity>,
-    answers: Option<Arc<Answers>>,
     /// `None` for HTTP/2, which has no two readings.
     gate: Option<Gate>,
     reading: Reading,
+    /// Of HTTP/2.
+    frames: Frames,
     /// Of HTTP/2, one after the other without a pause.
     reads: u8,
     closing: Closing,
@@ -107,10 +108,12 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 break Version::Http1;
             }
         };
+        let mut frames = Frames::new();
         let (ahead, gate, reading) = match version {
             Version::Http1 => (Bytes::new(), Some(Gate::new(max_head_bytes, ahead)), Reading::Begun),
             Version::Http2 => {
                 activity.begin_http2();
+                activity.received_frames(frames.look(ahead.get(PREFACE.len()..).unwrap_or_default()));
                 (ahead.freeze(), None, Reading::Client)
             }
         };
@@ -119,9 +122,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 inner,
                 ahead,
                 activity,
-                answers: None,
                 gate,
                 reading,
+                frames,
                 reads: 0,
                 closing: Closing::No,
                 is_behind: false,
@@ -129,18 +132,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             },
             version,
         )))
-    }
-
-    /// The same, telling these answers what the client takes.
-    pub(super) fn with(self, answers: Arc<Answers>) -> Self {
-        Self { answers: Some(answers), ..self }
-    }
-
-    fn note_sent(&self, bytes: usize) {
-        self.activity.sent(bytes);
-        if let Some(answers) = self.answers.as_ref().filter(|_| bytes > LONGEST_CONTROL_BYTES) {
-            answers.taken();
-        }
     }
 
     /// The status with which hyper refused a head, if it did and all that came before is written.
@@ -179,7 +170,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         self.is_behind = true;
         let written = ready!(written)?;
         self.is_behind = written < offered;
-        self.note_sent(written);
+        self.activity.sent(written);
         Poll::Ready(Ok(written))
     }
 
@@ -230,6 +221,7 @@ impl<T: AsyncRead + Unpin> Socket<T> {
             self.activity.received();
         }
         let (released, next) = gate.release();
+        self.activity.hold(!gate.held.is_empty());
         self.ahead = released;
         self.follow(next);
         Poll::Ready(Ok(true))
@@ -242,7 +234,12 @@ impl<T: AsyncRead + Unpin> Socket<T> {
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
+        let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
+        match buffer.filled().get(before..) {
+            Some(new) if !new.is_empty() => self.activity.received_frames(self.frames.look(new)),
+            Some(_) | None => {}
+        }
         self.reads = if polled.is_ready() { self.reads + 1 } else { 0 };
         polled
     }
@@ -290,6 +287,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Socket<T> {
                     }
                     this.activity.received();
                     let passed = gate.pass(new);
+                    this.activity.hold(!gate.held.is_empty());
                     buffer.set_filled(before + passed.count);
                     this.follow(passed.then);
                     if passed.count > 0 {

@@ -1,4 +1,5 @@
-//! Requests that are none: heads that can't be read, or do not come to their end.
+//! Heads that do not come to their end, or are beyond all bounds. Those that are malformed are told in
+//! [`super::ambiguity`].
 
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use crate::support::{PATIENCE, echo};
 
 /// That it is the gateway's own form of a failure, and the last of its connection.
 #[track_caller]
-fn refused(connection: &mut Connection, status: u16, code: i64) -> Response {
+pub(crate) fn refused(connection: &mut Connection, status: u16, code: i64) -> Response {
     let response = connection.response("GET").expect(status);
     assert_eq!(response.json()["code"], code, "{}", response.exchange);
     assert_eq!(response.head.get("content-type"), Some("application/json"), "{}", response.exchange);
@@ -20,40 +21,6 @@ fn refused(connection: &mut Connection, status: u16, code: i64) -> Response {
     );
     connection.closed();
     response
-}
-
-const UNREADABLE: [&str; 9] = [
-    "nonsense\r\n\r\n",
-    "GET /v1/ping HTTP/9.9\r\nhost: a\r\n\r\n",
-    "GET /v1/ping\r\n\r\n",
-    "GET /v1/\x01 HTTP/1.1\r\nhost: a\r\n\r\n",
-    "GET /v1/ping HTTP/1.1\r\nhost: a\r\nno colon\r\n\r\n",
-    "GET /v1/ping HTTP/1.1\r\nhost: a\r\nspace : b\r\n\r\n",
-    "POST /v1/echo HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",
-    "POST /v1/echo HTTP/1.1\r\nhost: a\r\ncontent-length: -2\r\n\r\n{}",
-    "POST /v1/echo HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n{}",
-];
-
-#[test]
-fn a_head_that_can_not_be_read_is_told_in_the_usual_form() {
-    for request in UNREADABLE {
-        let mut connection = Gateway::plain().connect();
-        connection.send(request.as_bytes());
-        let response = refused(&mut connection, 400, 3);
-        assert!(response.text().contains("google.rpc.BadRequest"), "{request:?}: {}", response.text());
-    }
-}
-
-#[test]
-fn a_head_that_can_not_be_read_does_not_cost_the_request_before_it() {
-    for request in UNREADABLE {
-        let mut connection = Gateway::plain().connect();
-        let mut both = Request::new("GET /v1/echo/first").bytes();
-        both.extend_from_slice(request.as_bytes());
-        connection.send(&both);
-        assert_eq!(connection.response("GET").expect(200).text(), "{\"stringValue\":\"first\"}", "{request:?}");
-        refused(&mut connection, 400, 3);
-    }
 }
 
 #[test]

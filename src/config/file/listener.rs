@@ -187,7 +187,8 @@ pub(crate) struct ListenerLimits {
     pub header_timeout: Timeout,
     /// From the headers to the end of the body; in a stream, from message to message. Beyond it: 408.
     pub body_timeout: Timeout,
-    /// How long a client may take nothing of what is sent to it. Beyond it, the connection is cut.
+    /// How long a client may take nothing of an answer; over HTTP/2, how long each answer's next 16 KiB may take. Beyond
+    /// it, the connection is cut.
     pub write_stall: Timeout,
     /// How long a connection is kept. Then it is closed once its requests are answered; each a little earlier, so that
     /// not all of them come back at once.

@@ -62,7 +62,7 @@ fn requests_pass_whole_and_in_pieces() {
     passes("GET / HTTP/1.1\r\nhost: a\r\n\r\n", 1);
     passes("\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n\r\nGET /b HTTP/1.1\r\nHOST: b:80\r\n\r\n", 2);
     passes(
-        "GET / HTTP/1.0\r\n\r\nGET http://a/?x=%23|{} HTTP/1.1\r\nhost: [::1]:8080\r\n\r\nOPTIONS * HTTP/1.1\r\nhost:\ta \r\n\r\n",
+        "GET / HTTP/1.0\r\n\r\nGET http://[::1]:8080/?x=%23|{} HTTP/1.1\r\nhost: [::1]:8080\r\n\r\nOPTIONS * HTTP/1.1\r\nhost:\ta \r\n\r\n",
         3,
     );
     passes("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\n\n\n\n\n\nGET / HTTP/1.1\r\nhost: a\r\n\r\n", 2);
@@ -193,6 +193,51 @@ fn a_request_has_one_host() {
         malformed(&format!("GET / HTTP/1.1\r\n{lines}\r\n\r\n"), "host");
     }
     malformed("GET / HTTP/1.0\r\nhost: a\r\nhost: a\r\n\r\n", "host");
+}
+
+#[test]
+fn the_host_of_a_target_is_one_and_the_same() {
+    for (target, host) in
+        [("http://a/", "a"), ("HTTPS://A.test:80?x=/@", "a.TEST:80"), ("http://[::1]/", "[::1]"), ("http://a", "a")]
+    {
+        passes(&format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n\r\n"), 1);
+    }
+    passes("GET http://a/ HTTP/1.0\r\n\r\n", 1);
+    for target in
+        ["http://u@a/", "http://u:p@a/", "http:///x", "http://?x", "http://a:b/", "https://a,b@c", "http://[a]/"]
+    {
+        malformed(&format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"), "target");
+        malformed(&format!("GET {target} HTTP/1.0\r\n\r\n"), "target");
+    }
+    for (target, host) in [("http://a/", "b"), ("http://a:80/", "a"), ("http://a/", "a:80"), ("http://a@b/", "")] {
+        let part = if target.contains('@') { "target" } else { "host" };
+        malformed(&format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n\r\n"), part);
+    }
+}
+
+#[test]
+fn no_byte_of_a_head_is_looked_at_twice() {
+    let mut watch = Watch::new(MAX);
+    let mut held = b"\r\nGET / HTTP/1.1\r\nhost: a\r\nx: y".to_vec();
+    assert_eq!(watch.look(&held).then, Then::Hold);
+    // What was seen may be anything now, but for the line that is not whole.
+    held[..27].fill(b'\n');
+    held.extend_from_slice(b"\r\n");
+    assert_eq!(watch.look(&held).then, Then::Hold);
+    held.fill(b'\n');
+    held.extend_from_slice(b"\r\n");
+    assert_eq!(watch.look(&held), Seen { pass: held.len(), then: Then::Nothing });
+}
+
+#[test]
+fn a_first_line_is_refused_before_its_head_is_whole() {
+    for (line, fault) in [
+        ("CONNECT a:80 HTTP/1.1\r\n", Fault::Connect),
+        ("nonsense\r\n", Fault::Malformed("request", "its first line is no `METHOD target HTTP/1.1`")),
+        ("GET http://u@a/ HTTP/1.1\r\n", Fault::Malformed("target", "its host is none")),
+    ] {
+        refused(line, fault);
+    }
 }
 
 #[test]
