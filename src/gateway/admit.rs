@@ -6,6 +6,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
@@ -405,6 +406,7 @@ impl ByMessage {
                 host: &self.look.host,
                 headers: &self.look.headers,
             },
+            now: SystemTime::now(),
         };
         if let Some(counting) = &self.counting {
             let decision = decide(&counting.all, &counting.by_message, counting.cost, &facts).await;
@@ -446,6 +448,7 @@ fn facts<'f>(calling: Calling<'f>, head: &'f Parts, host: &'f str, auth: Option<
         request: None,
         client_address: calling.text,
         http: Http { method: head.method.as_str(), path: head.uri.path(), host, headers: &head.headers },
+        now: SystemTime::now(),
     }
 }
 
