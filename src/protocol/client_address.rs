@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use super::forwarding::X_FORWARDED_FOR;
 
 /// No more addresses of a list are looked at: no chain of proxies is longer.
-const MAX_HOPS: usize = 32;
+pub const MAX_HOPS: usize = 32;
 
 /// The header in which proxies say whom they speak for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
