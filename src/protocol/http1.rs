@@ -199,8 +199,9 @@ impl Watch {
     }
 
     fn head(&mut self, bytes: &[u8]) -> ControlFlow<Then, usize> {
-        match Head::parse(bytes) {
-            Ok(Some((length, framing))) if length <= self.max_head_bytes => {
+        // What is beyond the limit has no say, or the answer would hang on how the bytes were cut.
+        match Head::parse(bytes.get(..self.max_head_bytes).unwrap_or(bytes)) {
+            Ok(Some((length, framing))) => {
                 self.heads += 1;
                 self.state = match framing {
                     Framing::Length(0) => State::Head,
@@ -210,7 +211,7 @@ impl Watch {
                 ControlFlow::Continue(length)
             }
             Ok(None) if bytes.len() <= self.max_head_bytes => ControlFlow::Break(Then::Hold),
-            Ok(_) => self.end(Then::Refuse(Fault::TooLarge)),
+            Ok(None) => self.end(Then::Refuse(Fault::TooLarge)),
             Err(fault) => self.end(Then::Refuse(fault)),
         }
     }
