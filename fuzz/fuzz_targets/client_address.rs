@@ -25,10 +25,12 @@ fn client(trust: &Trust, lines: &[HeaderValue]) -> Client {
 
 /// An element of `X-Forwarded-For` in the forms that the standard library knows.
 fn plain_node(element: &str) -> Option<IpAddr> {
-    // The standard library takes zones in some forms.
+    // The standard library takes zones in some forms, and zeros before a port.
     let element = Some(element.trim_matches([' ', '\t'])).filter(|element| !element.contains('%'))?;
     let in_brackets = || element.strip_prefix('[')?.strip_suffix(']')?.parse().ok().map(IpAddr::V6);
-    let address = element.parse().ok().or_else(|| element.parse().ok().map(|pair: SocketAddr| pair.ip()));
+    let port = element.rsplit(':').next().filter(|port| port.len() <= 5);
+    let pair = || port.and(element.parse().ok()).map(|pair: SocketAddr| pair.ip());
+    let address = element.parse().ok().or_else(pair);
     address.or_else(in_brackets).map(|address| address.to_canonical())
 }
 
