@@ -12,6 +12,7 @@ use lockgate::transcode::bind::{BodyTarget, Parts, PatchMask, Target, UnknownPar
 use lockgate::transcode::decode::{DecodeOptions, Decoder, UnknownFields};
 use lockgate::transcode::encode::{EncodeOptions, Encoder};
 use lockgate::transcode::mask;
+use lockgate::transcode::position::Position;
 use lockgate_fuzz::{EVERYTHING, PLAN, SCHEMA, has_null_value};
 use prost::Message as _;
 use prost_types::FieldMask;
@@ -85,6 +86,7 @@ fuzz_target!(|data: &[u8]| {
         query,
         form: Some(body).filter(|_| form),
         json: Some(body).filter(|_| !form),
+        position: Position::START,
     };
     let mut wire = Vec::new();
     if Decoder::new().bind(&PLAN, &target, &parts, &mut wire).is_err() {

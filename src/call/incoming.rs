@@ -31,6 +31,8 @@ const SLOW_START: Duration = Duration::from_secs(10);
 pub struct BodyLimits {
     /// Before and after decompression; for a stream, of each message.
     pub max_bytes: usize,
+    /// How many times what was sent a body may be once it is decompressed.
+    pub max_ratio: u32,
     /// For the whole of it; for a stream, between messages.
     pub timeout: Duration,
 }
@@ -75,7 +77,7 @@ pub(super) async fn read_whole(
     if bytes.is_empty() && !raw {
         return Ok(Content::Nothing);
     }
-    let bytes = compression::decode_body(&codings, bytes, limits.max_bytes)?;
+    let bytes = compression::decode_body(&codings, bytes, limits.max_bytes, limits.max_ratio)?;
     Ok(match content_type {
         _ if raw => Content::Raw { content_type: raw_type(headers)?, data: bytes },
         ContentType::Form => Content::Form(bytes),
@@ -189,7 +191,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: BodyLimits = BodyLimits { max_bytes: 1 << 20, timeout: Duration::from_secs(60) };
+    const LIMITS: BodyLimits = BodyLimits { max_bytes: 1 << 20, timeout: Duration::from_secs(60), max_ratio: 100 };
 
     /// Of a body of 40 KiB, `first` bytes come at once and `then` bytes every second: after so many seconds it is read,
     /// or refused with this status.

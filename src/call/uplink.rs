@@ -332,7 +332,7 @@ impl Source {
             },
         };
         let codings = Codings::of(headers)?;
-        let decoder = (!codings.is_identity()).then(|| BodyDecoder::new(&codings));
+        let decoder = (!codings.is_identity()).then(|| BodyDecoder::new(&codings, limits.max_ratio));
         Ok(Self { ended: body.is_end_stream(), body, limits, progress, decoder, form, until: None })
     }
 

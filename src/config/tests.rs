@@ -91,7 +91,7 @@ fn tcp(host: &str, port: u16) -> Address {
 #[test]
 fn listeners_admin_and_runtime_are_read() {
     let config = legal(
-        "listeners:\n  public:\n    address: '[::]:80'\n    limits: { connections: 7, per_ip: 3, header_bytes: 64KiB, body: 1MB, \
+        "listeners:\n  public:\n    address: '[::]:80'\n    limits: { connections: 7, per_ip: 3, header_bytes: 64KiB, body: 1MB, body_ratio: 20, \
          handshake_timeout: 2s, \
          first_byte: 3s, header_timeout: 1.5s, body_timeout: 1m, idle: 250ms, write_stall: 4s, age: 1d, streams: 9 }\n  local: { address: unix:run/x.sock }\n\
          admin: off\nruntime: { workers: 4, grace: 5s, drain: 1h }\ntelemetry: { access_log: off }",
@@ -104,6 +104,7 @@ fn listeners_admin_and_runtime_are_read() {
         per_ip: Some(3),
         header_bytes: 64 << 10,
         body_bytes: 1_000_000,
+        body_ratio: 20,
         handshake_timeout: Duration::from_secs(2),
         first_byte: Duration::from_secs(3),
         header_timeout: Duration::from_millis(1500),

@@ -3,6 +3,7 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, LazyLock};
 
+use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 use cel::common::types::DYN_TYPE;
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
@@ -12,6 +13,7 @@ use smallvec::SmallVec;
 use super::facts::Facts;
 use super::message::Unreadable;
 use super::pattern::{self, MATCHES, PATTERN, Pattern};
+use super::time::{self, DURATION, TIMESTAMP};
 use super::value::Value;
 use super::work::{self, BUDGET, Budget, SPEND};
 use super::{EvaluationError, Expression};
@@ -22,6 +24,13 @@ static ENVIRONMENT: LazyLock<Arc<Env>> = LazyLock::new(|| {
     for (name, function) in [(SPEND, work::spend as cel::common::functions::Function), (MATCHES, pattern::matches)] {
         environment
             .add_overload(name, name, vec![DYN_TYPE, DYN_TYPE], function)
+            .expect("no function of the standard library begins with @");
+    }
+    for (name, function) in
+        [(TIMESTAMP, time::to_timestamp as cel::common::functions::Function), (DURATION, time::to_duration)]
+    {
+        environment
+            .add_overload(name, name, vec![DYN_TYPE], function)
             .expect("no function of the standard library begins with @");
     }
     Arc::new(environment)
@@ -76,6 +85,19 @@ fn walk(expression: &Expression, scope: &Scope<'_>) -> Result<Value, EvaluationE
     }
 }
 
+/// Whether there is a time zone of this name, or at this offset.
+pub(super) fn is_zone(zone: &str) -> bool {
+    let context = Context::with_env(Arc::clone(&ENVIRONMENT));
+    let call = |func_name: &str, target, argument| {
+        let argument = IdedExpr { id: 0, expr: Expr::Literal(argument) };
+        let call = CallExpr { func_name: func_name.to_owned(), target, args: vec![argument] };
+        IdedExpr { id: 0, expr: Expr::Call(call) }
+    };
+    let epoch = call(TIMESTAMP, None, LiteralValue::Int(0.into()));
+    let hours = call("getHours", Some(Box::new(epoch)), LiteralValue::String(zone.to_owned().into()));
+    panic::catch_unwind(AssertUnwindSafe(|| CelValue::resolve_val(&hours, &context).is_ok())).unwrap_or(false)
+}
+
 /// What went wrong, without the values: they are the client's, and this goes to logs.
 fn reason(expression: &Expression, error: &ExecutionError) -> String {
     match error {
@@ -107,8 +129,8 @@ impl From<Unreadable> for EvaluationError {
     fn from(unreadable: Unreadable) -> Self {
         match unreadable {
             Unreadable::Malformed => Self::Malformed,
-            Unreadable::TooManyElements | Unreadable::TooLong | Unreadable::TooDeep => {
-                Self::TooLarge(unreadable.to_string())
+            Unreadable::TooManyElements | Unreadable::TooLong | Unreadable::TooDeep | Unreadable::OutOfRange(_) => {
+                Self::BeyondBounds(unreadable.to_string())
             }
         }
     }

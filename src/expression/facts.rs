@@ -1,5 +1,7 @@
 //! What an expression may look at: the caller, the message, the client and the HTTP request.
 
+use std::time::SystemTime;
+
 use serde_json::{Map, Value as Json};
 
 /// All that one evaluation may look at.
@@ -12,6 +14,8 @@ pub struct Facts<'f> {
     /// The client's address as text.
     pub client_address: &'f str,
     pub http: Http<'f>,
+    /// The present moment.
+    pub now: SystemTime,
 }
 
 /// The caller.

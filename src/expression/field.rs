@@ -38,6 +38,8 @@ pub(super) enum Form {
     Struct,
     Value,
     ListValue,
+    Timestamp,
+    Duration,
 }
 
 /// The value of a scalar that is not set.
@@ -105,8 +107,12 @@ impl Form {
             Some(WellKnown::Struct) => Ok(Self::Struct),
             Some(WellKnown::Value) => Ok(Self::Value),
             Some(WellKnown::ListValue) => Ok(Self::ListValue),
-            Some(WellKnown::Any | WellKnown::Duration | WellKnown::Timestamp) => Err(message.full_name.clone()),
-            Some(WellKnown::Empty | WellKnown::FieldMask | WellKnown::HttpBody) | None => Ok(Self::Message(id)),
+            Some(WellKnown::Timestamp) => Ok(Self::Timestamp),
+            Some(WellKnown::Duration) => Ok(Self::Duration),
+            // What is in an `Any` is not looked into: it has the two fields that it is declared with.
+            Some(WellKnown::Any | WellKnown::Empty | WellKnown::FieldMask | WellKnown::HttpBody) | None => {
+                Ok(Self::Message(id))
+            }
         }
     }
 
@@ -128,6 +134,8 @@ impl Form {
             Self::Struct => Type::map(Type::String, Type::Dyn),
             Self::Value => Type::Dyn,
             Self::ListValue => Type::list(Type::Dyn),
+            Self::Timestamp => Type::Timestamp,
+            Self::Duration => Type::Duration,
         }
     }
 }

@@ -19,6 +19,7 @@ use crate::transcode::wire::{ReadTag, Reader, WireType};
 
 use super::field::{Default, Field, Form};
 use super::structs;
+use super::time;
 use super::work::UNIT_BYTES;
 
 /// The most elements that one value read from a message may have, all lists and maps within it together.
@@ -40,6 +41,8 @@ pub(super) enum Unreadable {
     TooManyElements,
     TooLong,
     TooDeep,
+    /// A timestamp or a duration that is none.
+    OutOfRange(&'static str),
 }
 
 pub(super) type Read<T> = Result<T, Unreadable>;
@@ -62,6 +65,7 @@ impl std::fmt::Display for Unreadable {
             Self::TooManyElements => write!(formatter, "a list or map of more than {MAX_ELEMENTS} elements"),
             Self::TooLong => write!(formatter, "a value of more than {MAX_VALUE_BYTES} bytes"),
             Self::TooDeep => formatter.write_str("a value that nests too deep"),
+            Self::OutOfRange(what) => write!(formatter, "a {what} out of range"),
         }
     }
 }
@@ -338,6 +342,8 @@ impl Form {
             (Self::Wrapper(inner), Some(pieces)) => return inner.walk(&pieces, walk),
             (Self::Struct, pieces) => return structs::structure(&pieces.unwrap_or_default(), 0, walk),
             (Self::ListValue, pieces) => return structs::list(&pieces.unwrap_or_default(), 0, walk),
+            (Self::Timestamp, pieces) => return time::read_timestamp(&pieces.unwrap_or_default()),
+            (Self::Duration, pieces) => return time::read_duration(&pieces.unwrap_or_default()),
             (Self::Value, Some(pieces)) => return structs::value(&pieces, 0, walk),
             (Self::Wrapper(_) | Self::Value, None) => Box::new(CelNull),
             // Read by `read_map` and `last_scalar`.

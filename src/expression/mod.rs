@@ -27,6 +27,7 @@ mod field;
 mod pattern;
 mod slot;
 mod structs;
+mod time;
 
 use cel::common::ast::IdedExpr;
 
@@ -68,7 +69,7 @@ pub enum EvaluationError {
     #[error("the request's message is malformed")]
     Malformed,
     #[error("the request has {0}")]
-    TooLarge(String),
+    BeyondBounds(String),
     #[error("it takes more work than {} elements", work::MAX_WORK)]
     TooMuchWork,
     #[error("{0}")]

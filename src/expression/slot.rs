@@ -17,6 +17,7 @@ use crate::transcode::MAX_DEPTH;
 use super::facts::{Auth, Facts};
 use super::field::Field;
 use super::message::{MessageValue, Pieces, Read, Selection, Unreadable};
+use super::time;
 use super::typing::Type;
 
 /// A variable, or a part of one, that an expression uses.
@@ -34,6 +35,8 @@ pub(super) enum Slot {
     Request(MessageId),
     /// A field of the request's message.
     Field(Path),
+    /// The present moment.
+    Now,
     /// Whether the slot's value is there, and not empty.
     Has(Box<Slot>),
 }
@@ -103,7 +106,8 @@ impl Slot {
         match self {
             Self::Request(_) | Self::Field(_) => true,
             Self::Has(slot) => slot.uses_request(),
-            Self::Text(_) | Self::Texts(_) | Self::Claims | Self::Claim(_) | Self::Headers | Self::Header(_) => false,
+            Self::Text(_) | Self::Texts(_) | Self::Claims | Self::Claim(_) => false,
+            Self::Headers | Self::Header(_) | Self::Now => false,
         }
     }
 
@@ -112,7 +116,7 @@ impl Slot {
             Self::Text(Text::Subject | Text::Id | Text::Provider | Text::Plan) => true,
             Self::Texts(_) | Self::Claims | Self::Claim(_) => true,
             Self::Has(slot) => slot.uses_auth(),
-            Self::Text(_) | Self::Headers | Self::Header(_) | Self::Request(_) | Self::Field(_) => false,
+            Self::Text(_) | Self::Headers | Self::Header(_) | Self::Request(_) | Self::Field(_) | Self::Now => false,
         }
     }
 
@@ -121,6 +125,7 @@ impl Slot {
         match self {
             Self::Claim(name) => format!("auth.claims has no {name:?}"),
             Self::Header(name) => format!("http.headers has no {:?}", name.as_str()),
+            Self::Now => "the clock is off by centuries".to_owned(),
             _ => "a variable is not there".to_owned(),
         }
     }
@@ -145,6 +150,7 @@ impl Slot {
             }
             Self::Headers => headers(facts.http.headers),
             Self::Header(name) => return Ok(header(facts.http.headers, name).map(|value| Box::new(value) as Box<_>)),
+            Self::Now => return Ok(time::present(facts.now)),
             Self::Request(id) => Box::new(MessageValue::new(Pieces::from_buf([wire]), *id, selections)),
             Self::Field(path) => path.field.read(&path.pieces(wire)?, selections)?,
             Self::Has(slot) => Box::new(CelBool::from(slot.is_there(facts, wire)?)),
@@ -162,7 +168,7 @@ impl Slot {
             Self::Headers => !facts.http.headers.is_empty(),
             Self::Header(name) => facts.http.headers.contains_key(name),
             Self::Field(path) => path.field.is_set(&path.pieces(wire)?)?,
-            Self::Request(_) | Self::Has(_) => true,
+            Self::Request(_) | Self::Now | Self::Has(_) => true,
         })
     }
 }

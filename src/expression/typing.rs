@@ -17,6 +17,8 @@ pub enum Type {
     Double,
     String,
     Bytes,
+    Timestamp,
+    Duration,
     /// What `type(x)` is.
     TypeName,
     List(Box<Type>),
@@ -50,7 +52,12 @@ impl Type {
 
     /// Whether a value is of constant size, so that an operation on it is too.
     pub(super) fn is_small(&self) -> bool {
-        matches!(self.operand(), Self::Null | Self::Bool | Self::Int | Self::Uint | Self::Double | Self::TypeName)
+        match self.operand() {
+            Self::Null | Self::Bool | Self::Int | Self::Uint | Self::Double | Self::TypeName => true,
+            Self::Timestamp | Self::Duration => true,
+            Self::Dyn | Self::String | Self::Bytes | Self::List(_) | Self::Map(..) => false,
+            Self::Message(..) | Self::Nullable(_) => false,
+        }
     }
 
     /// Whether a value may be both.
@@ -79,7 +86,7 @@ impl Type {
             Self::List(inner) | Self::Nullable(inner) => inner.holds_message(),
             Self::Map(key, value) => key.holds_message() || value.holds_message(),
             Self::Dyn | Self::Null | Self::Bool | Self::Int | Self::Uint | Self::Double => false,
-            Self::String | Self::Bytes | Self::TypeName => false,
+            Self::String | Self::Bytes | Self::Timestamp | Self::Duration | Self::TypeName => false,
         }
     }
 
@@ -105,6 +112,8 @@ impl fmt::Display for Type {
             Self::Double => formatter.write_str("double"),
             Self::String => formatter.write_str("string"),
             Self::Bytes => formatter.write_str("bytes"),
+            Self::Timestamp => formatter.write_str("timestamp"),
+            Self::Duration => formatter.write_str("duration"),
             Self::TypeName => formatter.write_str("type"),
             Self::List(of) => write!(formatter, "list({of})"),
             Self::Map(key, value) => write!(formatter, "map({key}, {value})"),

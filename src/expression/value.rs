@@ -3,6 +3,7 @@
 use cel::common::types::{CelBool, CelBytes, CelDouble, CelInt, CelList, CelMap, CelNull, CelString, CelType, CelUInt};
 use cel::common::value::Val;
 
+use super::time;
 use super::typing::Type;
 
 /// The value of an expression.
@@ -61,6 +62,8 @@ impl Value {
             let entries = map.inner().iter();
             let entries = entries.map(|(key, value)| Some((Self::of(key.inner())?, Self::of(value.as_ref())?)));
             Self::Map(entries.collect::<Option<_>>()?)
+        } else if let Some(text) = time::print(value) {
+            Self::String(text)
         } else {
             Self::String(value.downcast_ref::<CelType>()?.name().to_owned())
         })
@@ -75,7 +78,8 @@ impl Value {
             Type::Int => matches!(self, Self::Int(_)),
             Type::Uint => matches!(self, Self::Uint(_)),
             Type::Double => matches!(self, Self::Double(_)),
-            Type::String | Type::TypeName => matches!(self, Self::String(_)),
+            // Times are printed.
+            Type::String | Type::TypeName | Type::Timestamp | Type::Duration => matches!(self, Self::String(_)),
             Type::Bytes => matches!(self, Self::Bytes(_)),
             Type::List(_) => matches!(self, Self::List(_)),
             Type::Map(..) => matches!(self, Self::Map(_)),

@@ -497,6 +497,7 @@ impl ByMessage {
                 host: &self.look.host,
                 headers: &self.look.headers,
             },
+            now: SystemTime::now(),
         };
         if let Some(counting) = &self.counting {
             let decision = counting.decide(&counting.by_message, &self.customer, &facts).await;
@@ -535,6 +536,7 @@ fn facts<'f>(calling: Calling<'f>, head: &'f Parts, host: &'f str, auth: Option<
         request: None,
         client_address: calling.text,
         http: Http { method: head.method.as_str(), path: head.uri.path(), host, headers: &head.headers },
+        now: SystemTime::now(),
     }
 }
 

@@ -20,7 +20,7 @@ use smallvec::SmallVec;
 use super::forwarding::{Scheme, X_FORWARDED_FOR, X_FORWARDED_PROTO};
 
 /// No more addresses of a list are looked at: no chain of proxies is longer.
-const MAX_HOPS: usize = 32;
+pub const MAX_HOPS: usize = 32;
 
 /// The header in which proxies say whom they speak for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 //!
 //! What is inflated is bounded by what the caller takes: a stage reads on only when it is asked for more, and hands out
 //! 32 KiB or little more at a time. Windows are bounded too: 8 MiB for zstd (RFC 9659), 16 MiB for brotli
-//! (RFC 7932, without its large-window extension).
+//! (RFC 7932, without its large-window extension). So is what comes of a body in all, by the ratio to what was sent, and
+//! what one of its codings gives to the next: two thousand bytes of brotli can hold a gibibyte of gzip that holds nothing.
 
 pub mod answer;
 mod stage;
@@ -14,13 +15,17 @@ use http::StatusCode;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use self::stage::{Pull, Stage};
+use self::stage::{Counted, Failure, Most, Pull, Stage};
 use crate::protocol::envelope::Message;
 use crate::protocol::rest::content;
 use crate::status::{Blame, Code, Status};
 
 /// How much a stage inflates at a time.
 const PIECE_BYTES: usize = 32 * 1024;
+/// What each coding of a body may inflate to before a ratio counts.
+pub const FREE_BYTES: u64 = 1 << 20;
+/// How many times what was sent one coding may give to the next: what is compressed already hardly compresses again.
+const MAX_RATIO_WITHIN: u64 = 4;
 /// More codings on top of each other serve nobody but an attacker.
 const MAX_CODINGS: usize = 3;
 
@@ -75,12 +80,12 @@ impl Codings {
 /// A whole request body without its codings.
 ///
 /// # Errors
-/// 413 for more than `max_bytes`, 400 for what is broken or cut short.
-pub fn decode_body(codings: &Codings, body: Bytes, max_bytes: usize) -> Result<Bytes, Status> {
+/// 413 for more than `max_bytes` and for more than `max_ratio` times what was sent, 400 for what is broken or cut short.
+pub fn decode_body(codings: &Codings, body: Bytes, max_bytes: usize, max_ratio: u32) -> Result<Bytes, Status> {
     if codings.is_identity() {
         return if body.len() <= max_bytes { Ok(body) } else { Err(content::too_large(max_bytes)) };
     }
-    let mut decoder = BodyDecoder::new(codings);
+    let mut decoder = BodyDecoder::new(codings, max_ratio);
     decoder.push(body);
     decoder.end();
     gather(|| decoder.next(), || content::too_large(max_bytes), max_bytes)
@@ -89,25 +94,30 @@ pub fn decode_body(codings: &Codings, body: Bytes, max_bytes: usize) -> Result<B
 /// Takes the codings off a request body while it streams.
 ///
 /// [`Self::push`] what came, take [`Self::next`] until there is none; when the body is over say [`Self::end`] and take
-/// the rest. There is no limit on the whole: whoever takes the pieces knows what it can hold.
+/// the rest. On the whole there is no limit but the ratio: whoever takes the pieces knows what it can hold.
 pub struct BodyDecoder {
     /// The last coding that was applied comes first. Empty once it failed.
-    stages: SmallVec<[Stage; 1]>,
+    stages: SmallVec<[Counted; 1]>,
+    /// How many bytes came.
+    received: u64,
+    max_ratio: u32,
 }
 
 impl BodyDecoder {
-    /// For a body of these codings.
+    /// For a body of these codings, which may inflate to [`FREE_BYTES`], and beyond that to `max_ratio` times what came.
     #[must_use]
-    pub fn new(codings: &Codings) -> Self {
-        let mut stages: SmallVec<_> = codings.0.iter().rev().map(|&coding| Stage::new(coding)).collect();
+    pub fn new(codings: &Codings, max_ratio: u32) -> Self {
+        let stages = codings.0.iter().rev().map(|&coding| Counted::new(Stage::new(coding)));
+        let mut stages: SmallVec<_> = stages.collect();
         if stages.is_empty() {
-            stages.push(Stage::identity());
+            stages.push(Counted::new(Stage::identity()));
         }
-        Self { stages }
+        Self { stages, received: 0, max_ratio: max_ratio.max(1) }
     }
 
     /// Take in what came.
     pub fn push(&mut self, chunk: Bytes) {
+        self.received = self.received.saturating_add(chunk.len() as u64);
         if let Some(first) = self.stages.first_mut() {
             first.push(chunk);
         }
@@ -123,20 +133,26 @@ impl BodyDecoder {
     /// The next piece; `None` if more must come first, or, once the body is over, if that was all.
     ///
     /// # Errors
-    /// 400 for what is broken, for what stands behind the end of it, and, once the body is over, for what was cut short.
+    /// 400 for what is broken, for what stands behind the end of it, and, once the body is over, for what was cut short;
+    /// 413 beyond the ratio.
     #[expect(clippy::should_implement_trait, reason = "it is asked again after more was pushed")]
     pub fn next(&mut self) -> Result<Option<Bytes>, Status> {
         if self.stages.is_empty() {
             return Err(broken_body("it failed before"));
         }
-        match stage::pull(&mut self.stages) {
-            Ok(Pull::Piece(piece)) => Ok(Some(piece)),
-            Ok(Pull::Pending | Pull::End) => Ok(None),
-            Err(error) => {
-                self.stages.clear();
-                Err(broken_body(error))
-            }
-        }
+        let times = |ratio| FREE_BYTES.max(self.received.saturating_mul(ratio));
+        let most = Most { last: times(self.max_ratio.into()), within: times(MAX_RATIO_WITHIN) };
+        let failure = match stage::pull(&mut self.stages, most) {
+            Ok(Pull::Piece(piece)) => return Ok(Some(piece)),
+            Ok(Pull::Pending | Pull::End) => return Ok(None),
+            Err(failure) => failure,
+        };
+        self.stages.clear();
+        Err(match failure {
+            Failure::Broken(error) => broken_body(error),
+            Failure::Excess => inflates_too_much(u64::from(self.max_ratio), "its size"),
+            Failure::ExcessWithin => inflates_too_much(MAX_RATIO_WITHIN, "its size before the last coding is off"),
+        })
     }
 }
 
@@ -180,15 +196,19 @@ impl MessageCoding {
 }
 
 fn inflate(payload: Bytes, max_bytes: usize) -> Result<Bytes, Status> {
-    let mut stage = Stage::new(Coding::Gzip);
+    let too_large = || Status::bad_upstream(format!("a message inflates beyond the limit of {max_bytes} bytes"));
+    let mut stage = Counted::new(Stage::new(Coding::Gzip));
     stage.push(payload);
     stage.end();
-    let next = || match stage::pull(slice::from_mut(&mut stage)) {
+    let all = Most { last: u64::MAX, within: u64::MAX };
+    let next = || match stage::pull(slice::from_mut(&mut stage), all) {
         Ok(Pull::Piece(piece)) => Ok(Some(piece)),
         Ok(Pull::Pending | Pull::End) => Ok(None),
-        Err(error) => Err(Status::bad_upstream(format!("a compressed message could not be inflated: {error}"))),
+        Err(Failure::Excess | Failure::ExcessWithin) => Err(too_large()),
+        Err(Failure::Broken(error)) => {
+            Err(Status::bad_upstream(format!("a compressed message could not be inflated: {error}")))
+        }
     };
-    let too_large = || Status::bad_upstream(format!("a message inflates beyond the limit of {max_bytes} bytes"));
     gather(next, too_large, max_bytes)
 }
 
@@ -223,6 +243,11 @@ fn unsupported(found: &str) -> Status {
     Status::new(Code::InvalidArgument, Blame::Client, message)
         .with_http(StatusCode::UNSUPPORTED_MEDIA_TYPE)
         .with_header(ACCEPT_ENCODING, HeaderValue::from_static("gzip, br, zstd"))
+}
+
+fn inflates_too_much(max_ratio: u64, size: &str) -> Status {
+    let message = format!("the request body inflates to more than {max_ratio} times {size}");
+    Status::new(Code::ResourceExhausted, Blame::Client, message).with_http(StatusCode::PAYLOAD_TOO_LARGE)
 }
 
 fn broken_body(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Status {

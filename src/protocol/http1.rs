@@ -224,8 +224,9 @@ impl Watch {
     }
 
     fn head(&mut self, bytes: &[u8]) -> ControlFlow<Then, usize> {
-        match self.begun.parse(bytes) {
-            Ok(Some((length, framing))) if length <= self.max_head_bytes => {
+        // What is beyond the limit has no say, or the answer would hang on how the bytes were cut.
+        match self.begun.parse(bytes.get(..self.max_head_bytes).unwrap_or(bytes)) {
+            Ok(Some((length, framing))) => {
                 self.begun = Begun::default();
                 self.heads += 1;
                 self.state = match framing {
@@ -236,7 +237,7 @@ impl Watch {
                 ControlFlow::Continue(length)
             }
             Ok(None) if bytes.len() <= self.max_head_bytes => ControlFlow::Break(Then::Hold),
-            Ok(_) => self.end(Then::Refuse(Fault::TooLarge)),
+            Ok(None) => self.end(Then::Refuse(Fault::TooLarge)),
             Err(fault) => self.end(Then::Refuse(fault)),
         }
     }

@@ -52,6 +52,8 @@ pub struct Limits {
     pub header_bytes: usize,
     /// A request's body, in bytes, before and after decompression; for a streamed one, each message.
     pub body_bytes: usize,
+    /// How many times its own size a compressed body may have, beyond what is free.
+    pub body_ratio: u32,
     /// The whole TLS handshake.
     pub handshake_timeout: Duration,
     /// From the accept, or the end of the handshake, to the first byte of the first request.
@@ -95,6 +97,7 @@ impl Default for Limits {
             per_ip: None,
             header_bytes: 32 << 10,
             body_bytes: 4 << 20,
+            body_ratio: 100,
             handshake_timeout: Duration::from_secs(5),
             first_byte: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),

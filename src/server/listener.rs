@@ -150,7 +150,11 @@ impl Terms {
     fn new(config: &Config, tls: Option<Arc<ServerTls>>) -> Self {
         let limits = config.limits.clone();
         let rules = Rules {
-            body: BodyLimits { max_bytes: limits.body_bytes, timeout: limits.body_timeout },
+            body: BodyLimits {
+                max_bytes: limits.body_bytes,
+                max_ratio: limits.body_ratio,
+                timeout: limits.body_timeout,
+            },
             max_header_bytes: limits.header_bytes,
             trust: config.trust.clone(),
             addresses: config.addresses.clone(),

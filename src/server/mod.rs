@@ -12,6 +12,7 @@ mod gate;
 mod http;
 mod listener;
 mod peers;
+pub mod proxy;
 mod refusal;
 mod reserve;
 mod socket;

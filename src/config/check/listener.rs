@@ -169,6 +169,7 @@ impl Check<'_> {
             per_ip: given.per_ip.map(|count| usize::try_from(count.0).unwrap_or(usize::MAX)),
             header_bytes,
             body_bytes: given.body.0,
+            body_ratio: given.body_ratio.0,
             handshake_timeout: given.handshake_timeout.0,
             first_byte: given.first_byte.0,
             header_timeout: given.header_timeout.0,

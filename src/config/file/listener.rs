@@ -178,6 +178,9 @@ pub(crate) struct ListenerLimits {
     pub header_bytes: Placed<Size>,
     /// A request's body, compressed and decompressed; in a stream, each message. Beyond it: 413.
     pub body: Size,
+    /// How many times its own size a compressed body may have once it is decompressed; `1MiB` it may have in any case.
+    /// Beyond it: 413.
+    pub body_ratio: Count,
     /// The whole TLS handshake. Beyond it, the connection is closed.
     pub handshake_timeout: Timeout,
     /// From the connection, or the end of its handshake, to the first byte of a request. Beyond it, the connection is
@@ -207,6 +210,7 @@ impl Default for ListenerLimits {
             per_ip: None,
             header_bytes: Placed::unplaced(Size(limits.header_bytes)),
             body: Size(limits.body_bytes),
+            body_ratio: Count(limits.body_ratio),
             handshake_timeout: Timeout(limits.handshake_timeout),
             first_byte: Timeout(limits.first_byte),
             header_timeout: Timeout(limits.header_timeout),

@@ -4,7 +4,7 @@ use std::mem;
 
 use cel::common::ast::{CallExpr, Expr, IdedExpr, LiteralValue};
 
-use super::Checker;
+use super::{Checker, time};
 use crate::expression::mistake::hint;
 use crate::expression::pattern::{MATCHES, PATTERN, Pattern};
 use crate::expression::typing::Type;
@@ -39,6 +39,8 @@ enum Accepts {
     Double,
     String,
     Bytes,
+    Timestamp,
+    Duration,
     List,
     Map,
 }
@@ -46,10 +48,11 @@ enum Accepts {
 use Accepts as A;
 
 const NUMBER_OR_TEXT: &[Accepts] = &[A::Int, A::Uint, A::Double, A::String];
-const PRINTABLE: &[Accepts] = &[A::String, A::Bool, A::Int, A::Uint, A::Double, A::Bytes];
+const COUNTABLE: &[Accepts] = &[A::Int, A::Uint, A::Double, A::String, A::Timestamp];
+const PRINTABLE: &[Accepts] = &[A::String, A::Bool, A::Int, A::Uint, A::Double, A::Bytes, A::Timestamp, A::Duration];
 const SIZED: &[Accepts] = &[A::String, A::Bytes, A::List, A::Map];
 
-const FUNCTIONS: [Function; 12] = [
+const FUNCTIONS: [Function; 14] = [
     Function { name: "size", style: Style::Both, parameters: &[SIZED], result: Type::Int },
     Function {
         name: "startsWith",
@@ -60,12 +63,24 @@ const FUNCTIONS: [Function; 12] = [
     Function { name: "endsWith", style: Style::Method, parameters: &[&[A::String], &[A::String]], result: Type::Bool },
     Function { name: "contains", style: Style::Method, parameters: &[&[A::String], &[A::String]], result: Type::Bool },
     Function { name: "matches", style: Style::Both, parameters: &[&[A::String], &[A::String]], result: Type::Bool },
-    Function { name: "int", style: Style::Global, parameters: &[NUMBER_OR_TEXT], result: Type::Int },
+    Function { name: "int", style: Style::Global, parameters: &[COUNTABLE], result: Type::Int },
     Function { name: "uint", style: Style::Global, parameters: &[NUMBER_OR_TEXT], result: Type::Uint },
     Function { name: "double", style: Style::Global, parameters: &[NUMBER_OR_TEXT], result: Type::Double },
     Function { name: "string", style: Style::Global, parameters: &[PRINTABLE], result: Type::String },
     Function { name: "bytes", style: Style::Global, parameters: &[&[A::String, A::Bytes]], result: Type::Bytes },
     Function { name: "bool", style: Style::Global, parameters: &[&[A::Bool, A::String]], result: Type::Bool },
+    Function {
+        name: "timestamp",
+        style: Style::Global,
+        parameters: &[&[A::String, A::Int, A::Timestamp]],
+        result: Type::Timestamp,
+    },
+    Function {
+        name: "duration",
+        style: Style::Global,
+        parameters: &[&[A::String, A::Duration]],
+        result: Type::Duration,
+    },
     Function { name: "type", style: Style::Global, parameters: &[&[A::Any]], result: Type::TypeName },
 ];
 
@@ -79,9 +94,6 @@ const MACROS: [(&str, &str); 7] = [
     ("filter", "list.filter(name, condition)"),
     ("map", "list.map(name, value) or list.map(name, condition, value)"),
 ];
-
-/// What other implementations of CEL have.
-const UNSUPPORTED: [&str; 2] = ["timestamp", "duration"];
 
 impl Checker<'_> {
     /// Checks the call of a function at `node`.
@@ -103,7 +115,7 @@ impl Checker<'_> {
         for (node, found) in nodes.zip(&found) {
             self.charge_in_loop(node, found);
         }
-        node.expr = if call.func_name == "matches" { self.pattern(call) } else { Expr::Call(call) };
+        node.expr = if call.func_name == "matches" { self.pattern(call) } else { self.time(call) };
         result
     }
 
@@ -113,11 +125,12 @@ impl Checker<'_> {
         if name == "dyn" && call.target.is_none() && found.len() == 1 {
             return Ok(Type::Dyn);
         }
+        if let Some(result) = time::accessor(call, found) {
+            return result;
+        }
         let Some(function) = FUNCTIONS.iter().find(|function| function.name == name) else {
-            if UNSUPPORTED.contains(&name) {
-                return Err(format!("{name}() is not supported"));
-            }
             let known = FUNCTIONS.iter().map(|function| function.name).chain(MACROS.iter().map(|(name, _)| *name));
+            let known = known.chain(time::accessors());
             return Err(format!("unknown function {name:?}{}", hint(nearest::name(name, known))));
         };
         let first = function.parameters.first().copied().unwrap_or_default();
@@ -172,6 +185,8 @@ impl Accepts {
             Type::Double => matches!(self, Self::Any | Self::Double),
             Type::String => matches!(self, Self::Any | Self::String),
             Type::Bytes => matches!(self, Self::Any | Self::Bytes),
+            Type::Timestamp => matches!(self, Self::Any | Self::Timestamp),
+            Type::Duration => matches!(self, Self::Any | Self::Duration),
             Type::List(_) => matches!(self, Self::Any | Self::List),
             Type::Map(..) => matches!(self, Self::Any | Self::Map),
             Type::Null | Type::TypeName | Type::Message(..) | Type::Nullable(_) => self == Self::Any,
@@ -187,6 +202,8 @@ impl Accepts {
             Self::Double => "double",
             Self::String => "string",
             Self::Bytes => "bytes",
+            Self::Timestamp => "timestamp",
+            Self::Duration => "duration",
             Self::List => "list",
             Self::Map => "map",
         }

@@ -7,6 +7,7 @@ mod comprehension;
 mod function;
 mod operator;
 mod select;
+mod time;
 
 use std::mem;
 use std::ops::Range;

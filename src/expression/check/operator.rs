@@ -2,7 +2,7 @@
 
 use cel::common::ast::{CallExpr, IdedExpr, operators};
 
-use super::Checker;
+use super::{Checker, time};
 use crate::expression::typing::Type;
 
 impl Checker<'_> {
@@ -59,7 +59,13 @@ impl Checker<'_> {
         if found.holds_message() || other.holds_message() {
             self.report(range, "messages can't be compared: compare their fields".to_owned());
         } else if !found.comparable(&other) {
-            self.report(range, format!("found {found} and {other}, expected the same type on both sides"));
+            self.report(
+                range,
+                format!(
+                    "found {found} and {other}, expected the same type on both sides{}",
+                    time::hint(&found, &other)
+                ),
+            );
         }
         self.charge_in_loop(left, &found);
         Type::Bool
@@ -68,11 +74,18 @@ impl Checker<'_> {
     fn order(&mut self, left: &mut IdedExpr, right: &mut IdedExpr) -> Type {
         let (found, other) = (self.check(left), self.check(right));
         let ordered = |found: &Type| {
-            found.is_number() || matches!(found.operand(), Type::Bool | Type::String | Type::Bytes | Type::Dyn)
+            found.is_number()
+                || matches!(found.operand(), Type::Bool | Type::String | Type::Bytes | Type::Dyn)
+                || matches!(found.operand(), Type::Timestamp | Type::Duration)
         };
         if !ordered(&found) || !ordered(&other) || !found.operand().comparable(other.operand()) {
             let range = self.range(left).start..self.range(right).end;
-            let message = format!("found {found} and {other}, expected two numbers, strings, bytes or bools");
+            let message = match time::hint(&found, &other) {
+                "" => format!(
+                    "found {found} and {other}, expected two numbers, strings, bytes, bools, timestamps or durations"
+                ),
+                hint => format!("found {found} and {other}, expected the same type on both sides{hint}"),
+            };
             self.report(range, message);
         }
         self.charge_in_loop(left, &found);
@@ -82,6 +95,11 @@ impl Checker<'_> {
     fn arithmetic(&mut self, operator: &str, left: &mut IdedExpr, right: &mut IdedExpr) -> Type {
         let (found, other) = (self.check(left), self.check(right));
         let (found, other) = (found.operand().clone(), other.operand().clone());
+        let adds = operator == operators::ADD;
+        let of_times = adds || operator == operators::SUBSTRACT;
+        if let Some(result) = time::arithmetic(adds, &found, &other).filter(|_| of_times) {
+            return result;
+        }
         let takes = |found: &Type| match found {
             Type::Dyn | Type::Int | Type::Uint => true,
             Type::Double => operator != operators::MODULO,
@@ -90,6 +108,9 @@ impl Checker<'_> {
         };
         if !takes(&found) || !takes(&other) || !found.agrees(&other) && !both_lists(&found, &other) {
             let expected = match operator {
+                operators::ADD | operators::SUBSTRACT if has_time(&found, &other) => {
+                    "a timestamp and a duration, or two durations"
+                }
                 operators::ADD => "two numbers of the same type, strings, bytes or lists",
                 operators::MODULO => "two ints or two uints",
                 _ => "two numbers of the same type",
@@ -151,6 +172,10 @@ impl Checker<'_> {
         self.charge_in_loop(container, &over);
         Type::Bool
     }
+}
+
+fn has_time(left: &Type, right: &Type) -> bool {
+    [left, right].iter().any(|side| matches!(side, Type::Timestamp | Type::Duration))
 }
 
 fn both_lists(left: &Type, right: &Type) -> bool {

@@ -12,10 +12,13 @@ use crate::expression::mistake::hint;
 use crate::expression::slot::{Part, Path, Slot, variables};
 use crate::expression::typing::Type;
 use crate::route::nearest;
-use crate::schema::{MessageId, Shape};
+use crate::schema::{MessageId, Shape, WellKnown};
 
 /// The variable of the request's message.
 const REQUEST: &str = "request";
+
+/// The variable of the present moment.
+const NOW: &str = "now";
 
 /// The names of types, which are values too.
 const TYPES: [&str; 10] = ["bool", "int", "uint", "double", "string", "bytes", "list", "map", "null_type", "type"];
@@ -117,6 +120,9 @@ impl Checker<'_> {
         if let Some((name, _)) = variables().into_iter().find(|(variable, _)| *variable == name) {
             return Some(Named::Variable(name));
         }
+        if name == NOW {
+            return Some(Named::Slot(Slot::Now, Type::Timestamp));
+        }
         let (_, id) = self.request.filter(|_| name == REQUEST)?;
         Some(Named::Message { fields: Vec::new(), id })
     }
@@ -157,7 +163,7 @@ impl Checker<'_> {
                 }
             },
             Slot::Text(_) | Slot::Texts(_) | Slot::Claim(_) | Slot::Header(_) => None,
-            Slot::Request(_) | Slot::Field(_) | Slot::Has(_) => None,
+            Slot::Request(_) | Slot::Field(_) | Slot::Now | Slot::Has(_) => None,
         }
     }
 
@@ -167,7 +173,10 @@ impl Checker<'_> {
         let message = schema.message(id);
         let Some((index, _)) = message.find_field(name) else {
             let names = message.fields.iter().filter(|field| !field.extension).map(|field| &*field.name);
-            let hint = hint(nearest::name(name, names));
+            let hint = match message.well_known {
+                Some(WellKnown::Any) => ": what is in it is not looked into, only type_url and value".to_owned(),
+                _ => hint(nearest::name(name, names)),
+            };
             self.report(self.selected(node), format!("{} has no field {name:?}{hint}", message.full_name));
             return None;
         };
@@ -197,7 +206,7 @@ impl Checker<'_> {
         let known = variables().map(|(name, _)| name);
         let locals = self.locals.iter().map(|(local, _)| local.as_str());
         let request = self.request.map(|_| REQUEST);
-        let hint = hint(nearest::name(name, known.into_iter().chain(request).chain(locals)));
+        let hint = hint(nearest::name(name, known.into_iter().chain([NOW]).chain(request).chain(locals)));
         self.report(self.range(node), format!("unknown variable {name:?}{hint}"))
     }
 
@@ -219,7 +228,14 @@ impl Checker<'_> {
                 }
                 return self.presence_of_selection(node, of);
             }
-            other => return self.report(selected, format!("found {other}, which has no field {:?}", select.field)),
+            other => {
+                let hint = match other {
+                    Type::Timestamp => ": int(…) is its seconds since 1970",
+                    Type::Duration => ": getSeconds() is its whole seconds",
+                    _ => "",
+                };
+                return self.report(selected, format!("found {other}, which has no field {:?}{hint}", select.field));
+            }
         };
         if select.test { Type::Bool } else { of }
     }

@@ -196,7 +196,7 @@ mod tests {
             assert_eq!(headers.get(VARY).unwrap(), "accept-encoding");
             assert_eq!(headers.get(ETAG).unwrap(), "W/\"a\"");
             assert!(compressed.len() < body.len() / 2);
-            assert_eq!(decode_body(&Codings::of(&headers).unwrap(), compressed, 1 << 20).unwrap(), body);
+            assert_eq!(decode_body(&Codings::of(&headers).unwrap(), compressed, 1 << 20, u32::MAX).unwrap(), body);
         }
     }
 

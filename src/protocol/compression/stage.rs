@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::io::{self, BufRead, Read, Write};
 
 use bytes::{Buf, Bytes, BytesMut};
-use flate2::write::MultiGzDecoder;
+use flate2::write::GzDecoder;
 
 use super::{Coding, PIECE_BYTES};
 
@@ -16,6 +16,10 @@ const ZSTD_WINDOW_LOG: u32 = 23;
 /// How a brotli stream of the large-window extension begins, in seven bits; the decoder would take up to 1 GiB for one.
 const BROTLI_LARGE_WINDOW: u8 = 0x11;
 const BROTLI_INPUT_BYTES: usize = 4096;
+/// Members of a gzip stream that are free; of more, each must be so long: beginning one costs as much as inflating tens
+/// of KiB, and twenty bytes make an empty one.
+pub(super) const FREE_MEMBERS: u64 = 1000;
+pub(super) const MEMBER_BYTES: u64 = 1 << 10;
 
 /// What a stage has to give.
 pub(super) enum Pull {
@@ -36,20 +40,74 @@ pub(super) enum Stage {
     Failed(Option<io::Error>),
 }
 
+/// Why there is no piece.
+pub(super) enum Failure {
+    Broken(io::Error),
+    /// The last stage has given more than it may.
+    Excess,
+    /// One before it has.
+    ExcessWithin,
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+/// A stage, and how many bytes it has given.
+pub(super) struct Counted {
+    stage: Stage,
+    given: u64,
+}
+
+/// How many bytes stages may give in all.
+#[derive(Clone, Copy)]
+pub(super) struct Most {
+    /// The last one.
+    pub(super) last: u64,
+    /// Each one before it: what it gives may come to nothing in the next, and still has to be read.
+    pub(super) within: u64,
+}
+
 /// A piece of the last stage, for which the stages before it are pulled as far as it takes.
-pub(super) fn pull(stages: &mut [Stage]) -> io::Result<Pull> {
+pub(super) fn pull(stages: &mut [Counted], most: Most) -> Result<Pull, Failure> {
     let Some((last, before)) = stages.split_last_mut() else { return Ok(Pull::Pending) };
     loop {
-        match last.pull()? {
+        match last.stage.pull()? {
             Pull::Pending if before.is_empty() => return Ok(Pull::Pending),
-            Pull::Pending => match pull(before)? {
-                Pull::Piece(piece) => last.push(piece),
-                Pull::End => last.end(),
+            Pull::Pending => match pull_within(before, most.within)? {
+                Pull::Piece(piece) => last.stage.push(piece),
+                Pull::End => last.stage.end(),
                 Pull::Pending => return Ok(Pull::Pending),
             },
-            Pull::Piece(piece) => return Ok(Pull::Piece(piece)),
+            Pull::Piece(piece) => {
+                last.given = last.given.saturating_add(piece.len() as u64);
+                return if last.given <= most.last { Ok(Pull::Piece(piece)) } else { Err(Failure::Excess) };
+            }
             Pull::End => return Ok(Pull::End),
         }
+    }
+}
+
+fn pull_within(stages: &mut [Counted], most: u64) -> Result<Pull, Failure> {
+    pull(stages, Most { last: most, within: most }).map_err(|failure| match failure {
+        Failure::Excess | Failure::ExcessWithin => Failure::ExcessWithin,
+        Failure::Broken(error) => Failure::Broken(error),
+    })
+}
+
+impl Counted {
+    pub(super) fn new(stage: Stage) -> Self {
+        Self { stage, given: 0 }
+    }
+
+    pub(super) fn push(&mut self, chunk: Bytes) {
+        self.stage.push(chunk);
+    }
+
+    pub(super) fn end(&mut self) {
+        self.stage.end();
     }
 }
 
@@ -61,9 +119,11 @@ impl Stage {
     pub(super) fn new(coding: Coding) -> Self {
         match coding {
             Coding::Gzip => Self::Gzip(Box::new(Gzip {
-                decoder: MultiGzDecoder::new(Vec::new()),
+                decoder: GzDecoder::new(Vec::new()),
                 feed: Feed::default(),
                 phase: Phase::Running,
+                members: 1,
+                read: 0,
             })),
             Coding::Brotli => {
                 Self::Brotli(Box::new(Reading::new(brotli::Decompressor::new(Feed::default(), BROTLI_INPUT_BYTES))))
@@ -75,7 +135,7 @@ impl Stage {
         }
     }
 
-    pub(super) fn push(&mut self, chunk: Bytes) {
+    fn push(&mut self, chunk: Bytes) {
         let Some(&first) = chunk.first() else { return };
         let is_brotli = matches!(self, Self::Brotli(_));
         let Some(feed) = self.feed() else { return };
@@ -88,7 +148,7 @@ impl Stage {
         }
     }
 
-    pub(super) fn end(&mut self) {
+    fn end(&mut self) {
         if let Some(feed) = self.feed() {
             feed.input = Input::Ended;
         }
@@ -231,18 +291,32 @@ impl<D: Read> Reading<D> {
 
 /// A decoder that writes to a vector what it is given, about [`PIECE_BYTES`] at a time.
 pub(super) struct Gzip {
-    decoder: MultiGzDecoder<Vec<u8>>,
+    decoder: GzDecoder<Vec<u8>>,
     feed: Feed,
     phase: Phase,
+    members: u64,
+    /// Bytes that were read.
+    read: u64,
 }
 
 impl Gzip {
     fn pull(&mut self) -> io::Result<Pull> {
         while let Some(chunk) = self.feed.chunks.front() {
-            let read = self.decoder.write(chunk)?;
+            let mut read = self.decoder.write(chunk)?;
+            if read == 0 {
+                // The member is over, and its checksum right: another begins.
+                self.decoder.try_finish()?;
+                self.members += 1;
+                if self.members > FREE_MEMBERS + self.read / MEMBER_BYTES {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "too many short members of gzip"));
+                }
+                self.decoder = GzDecoder::new(std::mem::take(self.decoder.get_mut()));
+                read = self.decoder.write(chunk)?;
+            }
             if read == 0 {
                 return Err(io::ErrorKind::InvalidData.into());
             }
+            self.read += read as u64;
             self.feed.consume(read);
             if let Some(piece) = self.take_piece(PIECE_BYTES / 2) {
                 return Ok(piece);

@@ -4,6 +4,7 @@ use std::io::Write;
 
 use proptest::prelude::*;
 
+use super::stage::{FREE_MEMBERS, MEMBER_BYTES};
 use super::*;
 
 fn encode(coding: Coding, data: &[u8]) -> Vec<u8> {
@@ -32,6 +33,9 @@ fn body(kinds: &[Coding], data: &[u8]) -> (Codings, Bytes) {
     let encoded = kinds.iter().fold(data.to_vec(), |data, &coding| encode(coding, &data));
     (Codings(kinds.iter().copied().collect()), encoded.into())
 }
+
+/// None that counts.
+const RATIO: u32 = u32::MAX;
 
 const ALL: [Coding; 3] = [Coding::Gzip, Coding::Brotli, Coding::Zstd];
 
@@ -66,19 +70,19 @@ fn bodies_are_decoded() {
     for data in [&b""[..], b"{}", long.as_bytes()] {
         for coding in ALL {
             let (codings, encoded) = body(&[coding], data);
-            assert_eq!(decode_body(&codings, encoded, 1 << 20).unwrap(), data, "{coding:?}");
+            assert_eq!(decode_body(&codings, encoded, 1 << 20, RATIO).unwrap(), data, "{coding:?}");
         }
         let (codings, encoded) = body(&[Coding::Gzip, Coding::Zstd, Coding::Brotli], data);
-        assert_eq!(decode_body(&codings, encoded, 1 << 20).unwrap(), data);
+        assert_eq!(decode_body(&codings, encoded, 1 << 20, RATIO).unwrap(), data);
     }
-    assert_eq!(decode_body(&Codings::default(), Bytes::from_static(b"{}"), 2).unwrap(), "{}");
+    assert_eq!(decode_body(&Codings::default(), Bytes::from_static(b"{}"), 2, RATIO).unwrap(), "{}");
 }
 
 #[test]
 fn no_bytes_are_no_body_whatever_its_coding() {
     for coding in ALL {
         let codings = Codings([coding, coding].into_iter().collect());
-        assert_eq!(decode_body(&codings, Bytes::new(), 9).unwrap(), "");
+        assert_eq!(decode_body(&codings, Bytes::new(), 9, RATIO).unwrap(), "");
     }
 }
 
@@ -87,7 +91,7 @@ fn several_members_are_one_body() {
     for coding in [Coding::Gzip, Coding::Zstd] {
         let encoded = [encode(coding, b"one"), encode(coding, b""), encode(coding, b"two")].concat();
         let codings = Codings([coding].into_iter().collect());
-        assert_eq!(decode_body(&codings, encoded.into(), 9).unwrap(), "onetwo");
+        assert_eq!(decode_body(&codings, encoded.into(), 9, RATIO).unwrap(), "onetwo");
     }
 }
 
@@ -96,12 +100,12 @@ fn limit_holds_after_inflating() {
     let bomb = vec![0; 16 << 20];
     for coding in ALL {
         let (codings, encoded) = body(&[coding], &bomb);
-        check_status(decode_body(&codings, encoded.clone(), 1 << 20), 413);
-        assert!(decode_body(&codings, encoded, 16 << 20).is_ok());
+        check_status(decode_body(&codings, encoded.clone(), 1 << 20, RATIO), 413);
+        assert!(decode_body(&codings, encoded, 16 << 20, RATIO).is_ok());
     }
     let (codings, encoded) = body(&[Coding::Zstd, Coding::Gzip], &bomb);
-    check_status(decode_body(&codings, encoded, 1 << 20), 413);
-    check_status(decode_body(&Codings::default(), Bytes::from_static(b"{}"), 1), 413);
+    check_status(decode_body(&codings, encoded, 1 << 20, RATIO), 413);
+    check_status(decode_body(&Codings::default(), Bytes::from_static(b"{}"), 1, RATIO), 413);
 }
 
 #[test]
@@ -109,7 +113,7 @@ fn stream_inflates_no_more_than_was_asked_for() {
     let bomb = vec![0; 16 << 20];
     for coding in ALL {
         let (codings, encoded) = body(&[coding], &bomb);
-        let mut decoder = BodyDecoder::new(&codings);
+        let mut decoder = BodyDecoder::new(&codings, RATIO);
         decoder.push(encoded);
         for _ in 0..20 {
             let piece = decoder.next().unwrap().unwrap();
@@ -119,29 +123,94 @@ fn stream_inflates_no_more_than_was_asked_for() {
 }
 
 #[test]
+fn what_is_inflated_is_bounded_by_what_was_sent() {
+    let free = usize::try_from(FREE_BYTES).unwrap();
+    for coding in ALL {
+        let (codings, encoded) = body(&[coding], &vec![0; free]);
+        assert_eq!(decode_body(&codings, encoded, usize::MAX, 1).unwrap().len(), free, "{coding:?}");
+        let (codings, encoded) = body(&[coding], &vec![0; free + 1]);
+        check_status(decode_body(&codings, encoded, usize::MAX, 1), 413);
+
+        let (codings, encoded) = body(&[coding], &vec![0; 2 * free]);
+        let ratio = u32::try_from((2 * free).div_ceil(encoded.len())).unwrap();
+        assert!(decode_body(&codings, encoded.clone(), usize::MAX, ratio).is_ok(), "{coding:?}");
+        let status = decode_body(&codings, encoded, usize::MAX, ratio - 1).unwrap_err();
+        let expected = format!("the request body inflates to more than {} times its size", ratio - 1);
+        assert_eq!((status.http().as_u16(), status.message()), (413, expected.as_str()));
+    }
+    // In a stream, by what came so far.
+    let (codings, encoded) = body(&[Coding::Gzip], &vec![0; 2 * free]);
+    let mut decoder = BodyDecoder::new(&codings, 100);
+    decoder.push(encoded);
+    let error = std::iter::from_fn(|| decoder.next().transpose()).find_map(Result::err);
+    assert_eq!(error.unwrap().http().as_u16(), 413);
+    assert!(decoder.next().is_err(), "it stays in error");
+}
+
+#[test]
+fn a_coding_that_inflates_to_nothing_in_the_next_is_bounded_too() {
+    let gzip = encode(Coding::Gzip, b"");
+    let blocks = [&gzip[..10], &[0, 0, 0, 0xff, 0xff].repeat(1 << 20)].concat();
+    let frames = [0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0].repeat(1 << 20);
+    for (inside, nothing) in [(Coding::Gzip, blocks), (Coding::Zstd, frames)] {
+        for outside in ALL {
+            let codings = Codings([inside, outside].into_iter().collect());
+            let encoded = Bytes::from(encode(outside, &nothing));
+            check_status(decode_body(&codings, encoded, 9, 100), 413);
+        }
+    }
+    // At the edge, whatever the ratio of the whole.
+    let free = usize::try_from(FREE_BYTES).unwrap();
+    let frames = |bytes: usize| [0x50, 0x2a, 0x4d, 0x18, 0, 0, 0, 0].repeat(bytes / 8);
+    let codings = Codings([Coding::Zstd, Coding::Gzip].into_iter().collect());
+    let sent = |bytes: usize| Bytes::from(encode(Coding::Gzip, &frames(bytes)));
+    assert_eq!(decode_body(&codings, sent(free), 9, 1).unwrap(), "");
+    let status = decode_body(&codings, sent(free + 8), 9, RATIO).unwrap_err();
+    let expected = "the request body inflates to more than 4 times its size before the last coding is off";
+    assert_eq!((status.http().as_u16(), status.message()), (413, expected));
+}
+
+#[test]
+fn short_members_of_gzip_are_bounded() {
+    let gzip = Codings([Coding::Gzip].into_iter().collect());
+    let empty = encode(Coding::Gzip, b"");
+    let members = |count: usize| Bytes::from(empty.repeat(count));
+    let is_let_through =
+        |count: usize| count as u64 <= FREE_MEMBERS + (empty.len() * (count - 1)) as u64 / MEMBER_BYTES;
+    let most = (1..).take_while(|count| is_let_through(*count)).count();
+    assert_eq!(decode_body(&gzip, members(most), 9, RATIO).unwrap(), "");
+    check_status(decode_body(&gzip, members(most + 1), 9, RATIO), 400);
+    // Members that are not short may be as many as they like.
+    let noise: Vec<u8> = (0..1500_u32).flat_map(|number| number.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+    let member = encode(Coding::Gzip, &noise);
+    assert!(member.len() as u64 > MEMBER_BYTES);
+    assert_eq!(decode_body(&gzip, member.repeat(2000).into(), usize::MAX, RATIO).unwrap().len(), 2000 * noise.len());
+}
+
+#[test]
 fn broken_bodies_are_400() {
     let data = b"some text that is long enough to be worth a block of its own, some text".repeat(20);
     for coding in ALL {
         let (codings, encoded) = body(&[coding], &data);
         for end in 1..encoded.len() {
-            check_status(decode_body(&codings, encoded.slice(..end), 1 << 20), 400);
+            check_status(decode_body(&codings, encoded.slice(..end), 1 << 20, RATIO), 400);
         }
         let behind = [&encoded[..], b"x"].concat();
-        check_status(decode_body(&codings, behind.into(), 1 << 20), 400);
-        check_status(decode_body(&codings, Bytes::from_static(b"{\"plain\": true}"), 1 << 20), 400);
+        check_status(decode_body(&codings, behind.into(), 1 << 20, RATIO), 400);
+        check_status(decode_body(&codings, Bytes::from_static(b"{\"plain\": true}"), 1 << 20, RATIO), 400);
     }
     let (codings, encoded) = body(&[Coding::Gzip], &data);
     let mut damaged = encoded.to_vec();
     let checksum = damaged.len() - 8;
     damaged[checksum] ^= 1;
-    check_status(decode_body(&codings, damaged.into(), 1 << 20), 400);
+    check_status(decode_body(&codings, damaged.into(), 1 << 20, RATIO), 400);
 }
 
 #[test]
 fn bytes_behind_the_end_are_400_whenever_they_come() {
     for coding in ALL {
         let (codings, encoded) = body(&[coding], b"{}");
-        let mut decoder = BodyDecoder::new(&codings);
+        let mut decoder = BodyDecoder::new(&codings, RATIO);
         decoder.push(encoded);
         while decoder.next().unwrap().is_some() {}
         decoder.push(Bytes::from_static(b"garbage that is no gzip, brotli or zstd"));
@@ -155,12 +224,12 @@ fn bytes_behind_the_end_are_400_whenever_they_come() {
 fn large_windows_are_refused() {
     // A brotli stream of the large-window extension: 0x11, then 30 bits of window.
     let brotli = Codings([Coding::Brotli].into_iter().collect());
-    check_status(decode_body(&brotli, Bytes::from_static(&[0x11, 0x1e, 0, 0, 0, 0, 0]), 99), 400);
+    check_status(decode_body(&brotli, Bytes::from_static(&[0x11, 0x1e, 0, 0, 0, 0, 0]), 99, RATIO), 400);
     let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), 3).unwrap();
     encoder.window_log(27).unwrap();
     encoder.write_all(&[7; 1000]).unwrap();
     let zstd = Codings([Coding::Zstd].into_iter().collect());
-    check_status(decode_body(&zstd, encoder.finish().unwrap().into(), 9999), 400);
+    check_status(decode_body(&zstd, encoder.finish().unwrap().into(), 9999, RATIO), 400);
 }
 
 #[test]
@@ -169,7 +238,7 @@ fn stream_hands_out_all_that_can_be_inflated() {
     let lines: Vec<String> =
         (0..50).map(|index| format!("{{\"id\":{index},\"pad\":\"{}\"}}\n", "x".repeat(3000))).collect();
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    let mut decoder = BodyDecoder::new(&codings("gzip").unwrap());
+    let mut decoder = BodyDecoder::new(&codings("gzip").unwrap(), RATIO);
     for line in &lines {
         encoder.write_all(line.as_bytes()).unwrap();
         encoder.flush().unwrap();
@@ -234,7 +303,7 @@ proptest! {
         sizes in prop::collection::vec(1..500_usize, 1..5),
     ) {
         let (codings, encoded) = body(&kinds, &data);
-        let (mut decoder, mut rest, mut found) = (BodyDecoder::new(&codings), encoded, Vec::new());
+        let (mut decoder, mut rest, mut found) = (BodyDecoder::new(&codings, RATIO), encoded, Vec::new());
         for &size in sizes.iter().cycle() {
             if rest.is_empty() {
                 break;
@@ -263,7 +332,7 @@ proptest! {
             let at = at.index(damaged.len());
             damaged[at] ^= 0x55;
         }
-        let mut decoder = BodyDecoder::new(&codings);
+        let mut decoder = BodyDecoder::new(&codings, RATIO);
         for chunk in damaged.chunks(7) {
             decoder.push(Bytes::copy_from_slice(chunk));
             let _ = decoder.next();

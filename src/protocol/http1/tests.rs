@@ -252,6 +252,28 @@ fn heads_have_bounds() {
 }
 
 #[test]
+fn a_head_beyond_the_limit_is_too_large_whatever_is_wrong_behind_it() {
+    let start = "GET / HTTP/1.1\r\nhost: a\r\nx: ";
+    // The line feed of the malformed line is the last byte within the limit, or the first one beyond it.
+    for (pad, expected) in
+        [(MAX - 3, Fault::Malformed("header", "a value has a control character")), (MAX - 2, Fault::TooLarge)]
+    {
+        let input = format!("{start}{}\u{1}\r\n\r\n", "x".repeat(pad - start.len()));
+        for piece in [MAX / 2, MAX - 1, MAX, MAX + 1, input.len()] {
+            assert_eq!(run(input.as_bytes(), piece), (Vec::new(), Then::Refuse(expected), 0), "{pad} by {piece}");
+        }
+    }
+    for (pad, heads) in [(MAX - 4, 1), (MAX - 3, 0)] {
+        let input = format!("{start}{}\r\n\r\n", "x".repeat(pad - start.len()));
+        for piece in [MAX / 2, MAX, input.len()] {
+            let (_, then, found) = run(input.as_bytes(), piece);
+            let expected = if heads == 1 { Then::Nothing } else { Then::Refuse(Fault::TooLarge) };
+            assert_eq!((then, found), (expected, heads), "{pad} by {piece}");
+        }
+    }
+}
+
+#[test]
 fn a_malformed_chunk_breaks_the_connection() {
     let long = format!("1;{}\r\n", "x".repeat(MAX_CHUNK_LINE_BYTES));
     let trailers = format!("0\r\nx: {}", "y".repeat(MAX_TRAILER_BYTES));
