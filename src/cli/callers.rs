@@ -34,12 +34,12 @@ pub(super) fn describe(config: &gateway::Config, method: &Method, policy: &Polic
         let what = format!("{header}, a token of issuer {issuer} for audience {audience}, good for {ttl}, by {key}");
         line("upstream is told", &what);
     }
-    if !policy.withheld().is_empty() {
-        let names: Vec<_> = policy.withheld().iter().map(|name| name.as_str()).collect();
+    if !policy.identity().withheld().is_empty() {
+        let names: Vec<_> = policy.identity().withheld().iter().map(|name| name.as_str()).collect();
         line("withheld of the client's headers", &names.join(", "));
     }
-    if !policy.withheld_cookies().is_empty() {
-        line("withheld of the client's cookies", &policy.withheld_cookies().join(", "));
+    if !policy.identity().withheld_cookies().is_empty() {
+        line("withheld of the client's cookies", &policy.identity().withheld_cookies().join(", "));
     }
     text
 }

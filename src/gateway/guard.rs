@@ -8,9 +8,11 @@ use std::sync::Arc;
 use http::header::{HeaderName, HeaderValue};
 
 use super::Problem;
-use super::admit::{AnyOf, Counted, Counting, Forwarded, ForwardedValue, Policy, Tier};
+use super::admit::{AnyOf, Policy};
 use super::config::Config;
+use super::counting::{Counted, Counting, Tier};
 use super::external::{Decider, External};
+use super::identity::{Forwarded, ForwardedValue, Identity};
 use super::policy::{self, LimitRule, Sum, Text, Written};
 use crate::auth::authenticate::Provider;
 use crate::auth::location::TokenLocation;
@@ -66,6 +68,9 @@ impl Guard {
     }
 }
 
+/// Why a name that a level uses is found.
+const KNOWN: &str = "the names in a configuration are checked when it is read";
+
 /// Compiles policies.
 pub(super) struct Compiler<'a> {
     pub(super) config: &'a Config,
@@ -94,7 +99,12 @@ impl Compiler<'_> {
             sum.require.iter().filter_map(|written| self.expression(written, method, Type::Bool)).collect();
         let (require_of_message, require): (Vec<_>, Vec<_>) =
             require.into_iter().partition(|required| required.uses_request());
-        let forward = self.forward(method);
+        let identity = Identity {
+            forward: self.forward(method),
+            signer: self.guard.signer.clone(),
+            withheld: self.withheld(&providers, sum.forward_token),
+            withheld_cookies: cookies(&providers, sum.forward_token),
+        };
         if sum.forward_token {
             self.tell_of_two_tokens(&providers);
         }
@@ -102,8 +112,6 @@ impl Compiler<'_> {
             limits: self.counting(&sum, method),
             external: self.external(&sum, method),
             challenge: (!is_open).then(|| challenge(&providers)),
-            withheld: self.withheld(&providers, sum.forward_token),
-            withheld_cookies: cookies(&providers, sum.forward_token),
             addresses: sum.addresses.into(),
             cors: sum.cors,
             security_headers: sum.security_headers.compile(),
@@ -114,8 +122,7 @@ impl Compiler<'_> {
             roles: sum.roles.into(),
             require: require.into(),
             require_of_message: require_of_message.into(),
-            forward,
-            signer: self.guard.signer.clone(),
+            identity,
         }
     }
 
@@ -188,20 +195,21 @@ impl Compiler<'_> {
     /// What ends at the gateway: names that only it may set, whoever calls, and credentials that it verified.
     fn withheld(&self, providers: &[Provider], forward_token: bool) -> Box<[HeaderName]> {
         let credentials = providers.iter().filter_map(Provider::header).filter(|_| !forward_token);
-        self.own_names().chain(credentials).collect()
+        let signed = self.config.sign.iter().map(|sign| sign.config.header.clone());
+        self.own_names().chain(signed).chain(credentials).collect()
     }
 
-    /// Metadata that only the gateway may set, by itself or as deciders say.
+    /// Metadata that says who calls: only the gateway may set it, by itself or as deciders say.
     fn own_names(&self) -> impl Iterator<Item = HeaderName> {
         let identity = self.config.forward.iter().map(|forward| &forward.name);
-        let deciders = self.config.external.iter().flat_map(|external| &external.forward);
-        identity.chain(deciders).chain(self.config.sign.iter().map(|sign| &sign.config.header)).cloned()
+        identity.chain(self.config.external.iter().flat_map(|external| &external.forward)).cloned()
     }
 
-    /// The deciders that the levels name. The names are known.
+    /// The deciders that the levels name.
     fn external(&self, sum: &Sum, method: &Method) -> Option<External> {
         let find = |name: &String| self.deciders.iter().find(|decider| decider.name() == name).cloned();
-        let deciders: Vec<_> = sum.external.iter().filter_map(find).collect();
+        // To leave one out would let pass what it denies.
+        let deciders: Vec<_> = sum.external.iter().map(|name| find(name).expect(KNOWN)).collect();
         let external = || External::new(deciders.clone(), (&method.service, &method.name), self.own_names().collect());
         (!deciders.is_empty()).then(external)
     }
@@ -229,7 +237,7 @@ impl Compiler<'_> {
         let cost = NonZeroU32::new(sum.cost.unwrap_or(1)).unwrap_or(NonZeroU32::MIN);
         let (mut before, mut after, mut by_message) = (Vec::new(), Vec::new(), Vec::new());
         for name in &sum.limits {
-            let Some(rule) = self.config.limits.iter().find(|rule| rule.name == *name) else { continue };
+            let rule = self.config.limits.iter().find(|rule| rule.name == *name).expect(KNOWN);
             let Some(counted) = self.counted(rule, method, cost) else { continue };
             let uses = |test: fn(&Expression) -> bool| test(&counted.key) || counted.tier.as_deref().is_some_and(test);
             let stage = match () {

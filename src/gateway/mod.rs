@@ -7,9 +7,11 @@ mod account;
 mod admit;
 mod build;
 pub mod config;
+mod counting;
 pub mod external;
 pub mod guard;
 pub mod head;
+pub mod identity;
 pub mod policy;
 pub mod respond;
 

@@ -274,7 +274,7 @@ fn metadata(
     let mut metadata = HeaderMap::with_capacity(head.headers.len() + 12);
     let rules = &endpoint.settings.request_headers;
     metadata::request(&head.headers, rules, metadata::Bounds::default(), &mut metadata)?;
-    told.policy.dress(told.admission, &mut metadata);
+    told.policy.identity().dress(told.admission, &mut metadata);
     let forwarding = Forwarding {
         peer: connection.peer,
         chain: &account.client.chain,

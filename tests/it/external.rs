@@ -409,7 +409,7 @@ fn a_preflight_is_answered_without_it() {
 fn a_decider_is_said_to_guard() {
     let decider = Decider::start(|_| allow());
     let gateway = gateway(&decider, "", "");
-    let warned = |gateway: &Gateway| gateway.process.stderr.all().iter().any(|line| line.contains("no authentication"));
+    let warned = |gateway: &Gateway| gateway.process.end().contains("no authentication");
     assert!(!warned(&gateway), "{}", gateway.process.output());
     let open = Gateway::configured(&asking(decider.address, "timeout: 1s", "defaults: {}"));
     assert!(warned(&open), "{}", open.process.output());

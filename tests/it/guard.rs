@@ -234,7 +234,7 @@ defaults: { auth: [keys], roles: [reader, admin] }
     let missing = gateway.get("/v1/ping").expect(401);
     assert_eq!(missing.head.get("www-authenticate"), Some("ApiKey realm=\"lockgate\""));
     gateway.call(&Request::new("GET /v1/ping").header(format!("x-api-key: {key}x"))).expect(401);
-    let log = gateway.process.stdout.all().join("\n") + &gateway.process.stderr.all().join("\n");
+    let log = gateway.process.end();
     assert!(!log.contains(&key), "a key is in the log");
 }
 
@@ -471,7 +471,7 @@ fn the_log_says_who_called_and_never_how() {
     let line = gateway.process.stdout.find(0, crate::support::PATIENCE, |line| line.contains("the-good-one"));
     let line: Value = serde_json::from_str(&line.expect("it is logged")).unwrap();
     assert_eq!([&line["provider"], &line["subject"]], ["users", "mira"]);
-    let log = gateway.process.stdout.all().join("\n") + &gateway.process.stderr.all().join("\n");
+    let log = gateway.process.end();
     let signature = token.rsplit('.').next().unwrap();
     for secret in [&token, signature, "cookie-secret-1", "query-secret-1"] {
         assert!(!log.contains(secret), "{secret} is in the log");

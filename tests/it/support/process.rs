@@ -78,6 +78,16 @@ impl Process {
         }
     }
 
+    /// Ends it, and everything that it printed until then.
+    #[track_caller]
+    pub(crate) fn end(&self) -> String {
+        self.signal(Signal::Terminate);
+        self.wait(PATIENCE);
+        self.stdout.closed();
+        self.stderr.closed();
+        self.output()
+    }
+
     /// Everything it printed, to explain a failure.
     pub(crate) fn output(&self) -> String {
         format!("--- stdout\n{}\n--- stderr\n{}", self.stdout.all().join("\n"), self.stderr.all().join("\n"))
