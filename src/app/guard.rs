@@ -41,7 +41,7 @@ pub(super) fn guard(
     let mut client = None;
     let mut providers = Vec::with_capacity(config.providers.len());
     for wanted in &config.providers {
-        let kept = previous.into_iter().flat_map(|guard| &guard.providers).find(|kept| is_of(kept, wanted));
+        let kept = previous.into_iter().flat_map(|guard| &guard.providers).find(|kept| kept.config() == *wanted);
         match kept.cloned().map_or_else(|| provider(wanted, &mut client), Ok) {
             Ok(provider) => providers.push(provider),
             Err(message) => problems.push(problem(message)),
@@ -89,25 +89,6 @@ fn signer(sign: &gateway::config::Sign, previous: Option<&Guard>) -> Result<Arc<
     }
     let made = Signer::build(sign.config.clone(), known.map(|known| &**known));
     made.map(Arc::new).map_err(|error| Problem { place: sign.place.clone(), message: format!("`sign`: {error}") })
-}
-
-/// Whether a provider is what the configuration asks for, with its keys and what it remembers.
-fn is_of(provider: &Provider, config: &auth::Config) -> bool {
-    match (provider, config) {
-        (Provider::Jwt(issuer), auth::Config::Jwt(config)) => issuer.config() == config,
-        (Provider::Introspection(introspector), auth::Config::Introspection(config)) => introspector.config() == config,
-        (Provider::ApiKeys(keys), auth::Config::ApiKeys(config)) => keys.config() == config,
-        (Provider::ClientCertificates(certificates), auth::Config::ClientCertificates(config)) => {
-            certificates.config() == config
-        }
-        (
-            Provider::Jwt(_) | Provider::Introspection(_) | Provider::ApiKeys(_) | Provider::ClientCertificates(_),
-            auth::Config::Jwt(_)
-            | auth::Config::Introspection(_)
-            | auth::Config::ApiKeys(_)
-            | auth::Config::ClientCertificates(_),
-        ) => false,
-    }
 }
 
 fn provider(config: &auth::Config, client: &mut Option<Client>) -> Result<Provider, String> {

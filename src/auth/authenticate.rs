@@ -10,6 +10,7 @@ use http::header::HeaderName;
 use rustls::pki_types::CertificateDer;
 use smallvec::SmallVec;
 
+use super::Config;
 use super::api_key::ApiKeys;
 use super::client_certificate::ClientCertificates;
 use super::introspection::Introspection;
@@ -42,6 +43,17 @@ pub struct Credentials<'a> {
 pub type Found = SmallVec<[Option<Arc<Principal>>; 4]>;
 
 impl Provider {
+    /// What it was made from.
+    #[must_use]
+    pub fn config(&self) -> Config {
+        match self {
+            Self::Jwt(issuer) => Config::Jwt(issuer.config().clone()),
+            Self::Introspection(introspector) => Config::Introspection(introspector.config().clone()),
+            Self::ApiKeys(keys) => Config::ApiKeys(keys.config().clone()),
+            Self::ClientCertificates(certificates) => Config::ClientCertificates(certificates.config().clone()),
+        }
+    }
+
     /// Its name in the configuration.
     #[must_use]
     pub fn name(&self) -> &str {
