@@ -11,8 +11,8 @@ use http_body::{Frame, SizeHint};
 
 use super::Gateway;
 use super::admit::Admission;
+use super::connection::Connection;
 use super::head::Asking;
-use super::respond::Connection;
 use crate::auth::principal::Principal;
 use crate::call::body::{Body, CutShort};
 use crate::call::endpoint::Endpoint;

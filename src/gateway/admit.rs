@@ -15,11 +15,11 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 use smallvec::SmallVec;
 
+use super::connection::{Calling, Connection};
 use super::counting::{Counting, Customer};
 use super::external::{Changes, External};
 use super::head;
 use super::identity::{Identity, Told};
-use super::respond::Connection;
 use crate::auth::authenticate::{Credentials, Provider, authenticate};
 use crate::auth::principal::Principal;
 use crate::auth::reason::Reason;
@@ -76,19 +76,6 @@ pub(super) struct Admission {
     pub(super) changes: Option<Box<Changes>>,
     /// Metadata of the caller.
     pub(super) identity: Told,
-}
-
-/// Where a request comes from.
-#[derive(Clone, Copy)]
-pub(super) struct Calling<'a> {
-    /// The client's address.
-    pub(super) address: std::net::IpAddr,
-    /// The same as text.
-    pub(super) text: &'a str,
-    /// When the request came.
-    pub(super) time: SystemTime,
-    pub(super) request_id: &'a HeaderValue,
-    pub(super) connection: &'a Connection,
 }
 
 /// The request as far as expressions may look at it.

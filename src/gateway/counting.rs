@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use super::admit::Calling;
+use super::connection::Calling;
 use crate::expression::Expression;
 use crate::expression::facts::Facts;
 use crate::expression::value::Value;

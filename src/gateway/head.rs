@@ -9,7 +9,7 @@ use http::request::Parts;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Method, StatusCode, Version};
 
-use super::respond::Connection;
+use super::connection::Connection;
 use crate::call::BodyLimits;
 use crate::protocol::client_address::{AddressRules, Client, Trust};
 use crate::protocol::http1::{self, MAX_FIELDS, Refused};

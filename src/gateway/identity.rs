@@ -9,8 +9,8 @@ use http::HeaderMap;
 use http::header::{COOKIE, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
-use super::admit::{Admission, denied};
 use super::counting::text;
+use super::external::Changes;
 use crate::auth::principal::Principal;
 use crate::auth::signer::Signer;
 use crate::expression::Expression;
@@ -75,7 +75,7 @@ impl Identity {
                 ForwardedValue::Expression(expression) => {
                     let Ok(value) = expression.evaluate(facts) else { continue };
                     let Some(text) = told(&value).filter(|text| !text.is_empty()) else { continue };
-                    HeaderValue::try_from(text).map_err(|_| denied("forward"))?
+                    HeaderValue::try_from(text).expect("what is escaped is visible ASCII")
                 }
             };
             all.push((name.clone(), value));
@@ -91,14 +91,14 @@ impl Identity {
     }
 
     /// Takes away from a request's metadata what ends here, and adds what deciders and the gateway say of the caller.
-    pub(super) fn dress(&self, admission: &Admission, metadata: &mut HeaderMap) {
+    pub(super) fn dress(&self, told: &Told, changes: Option<&Changes>, metadata: &mut HeaderMap) {
         withhold(&self.withheld, metadata);
         self.strip_cookies(metadata);
-        if let Some(changes) = &admission.changes {
+        if let Some(changes) = changes {
             withhold(&changes.withheld, metadata);
             metadata.extend(changes.metadata.clone());
         }
-        for (name, value) in &admission.identity {
+        for (name, value) in told {
             metadata.insert(name, value.clone());
         }
     }

@@ -7,6 +7,7 @@ mod account;
 mod admit;
 mod build;
 pub mod config;
+pub mod connection;
 mod counting;
 pub mod external;
 pub mod guard;

@@ -3,7 +3,6 @@
 //! A [`Status`] from any step falls straight to [`failure`]. The order of the steps matters where it is said.
 
 use std::cell::Cell;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,8 +13,9 @@ use http::{Method, Request, Response, StatusCode};
 use super::Gateway;
 use super::account::Account;
 pub use super::account::Accounted;
-use super::admit::{Admission, Calling, Policy};
-use super::head::{self, Asking, Rules};
+use super::admit::{Admission, Policy};
+use super::connection::{Calling, Connection};
+use super::head::{self, Asking};
 use crate::call::body::{self, Body};
 use crate::call::endpoint::Endpoint;
 use crate::call::settings::CompressFrom;
@@ -28,31 +28,6 @@ use crate::route::captures::Captures;
 use crate::route::router::Miss;
 use crate::route::rule::Verb;
 use crate::status::{Blame, Code, Status};
-
-/// What the server knows of a request's connection.
-#[derive(Debug)]
-pub struct Connection {
-    /// The worker that serves it.
-    pub worker: usize,
-    /// Where it comes from: the client, or a proxy before it.
-    pub peer: IpAddr,
-    /// The same as text.
-    pub peer_text: Box<str>,
-    /// Whether what the peer says of its own clients is believed.
-    pub trusted: bool,
-    /// The DER of the certificate that the client has shown, once it is verified.
-    pub client_certificate: Option<Arc<[u8]>>,
-    pub scheme: Scheme,
-    /// What its listener holds requests to.
-    pub rules: Arc<Rules>,
-}
-
-impl Connection {
-    /// The certificate that the client showed, verified.
-    pub(super) fn certificate(&self) -> Option<rustls::pki_types::CertificateDer<'_>> {
-        self.client_certificate.as_deref().map(rustls::pki_types::CertificateDer::from)
-    }
-}
 
 thread_local! {
     /// The memory of the last request's captures, for the next request of this thread.
@@ -274,7 +249,7 @@ fn metadata(
     let mut metadata = HeaderMap::with_capacity(head.headers.len() + 12);
     let rules = &endpoint.settings.request_headers;
     metadata::request(&head.headers, rules, metadata::Bounds::default(), &mut metadata)?;
-    told.policy.identity().dress(told.admission, &mut metadata);
+    told.policy.identity().dress(&told.admission.identity, told.admission.changes.as_deref(), &mut metadata);
     let forwarding = Forwarding {
         peer: connection.peer,
         chain: &account.client.chain,

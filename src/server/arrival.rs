@@ -12,7 +12,7 @@ use super::peers::Counted;
 use super::proxy;
 use super::socket::Version;
 use super::stream::{Stream, Wire};
-use crate::gateway::respond::Connection;
+use crate::gateway::connection::Connection;
 use crate::protocol::forwarding::Scheme;
 use crate::tls::server::ServerTls;
 

@@ -33,7 +33,8 @@ use super::socket::{Socket, Version};
 use super::stream::Stream;
 use crate::call::body::CutShort;
 use crate::gateway::Current;
-use crate::gateway::respond::{self, Accounted, Connection};
+use crate::gateway::connection::Connection;
+use crate::gateway::respond::{self, Accounted};
 
 /// The read and write buffer of an HTTP/1.1 connection, at most.
 const MAX_BUFFER_BYTES: usize = 64 << 10;

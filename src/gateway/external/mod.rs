@@ -20,7 +20,7 @@ pub(super) use self::decision::Changes;
 use self::decision::Decision;
 pub(crate) use self::question::OWN_CONTEXT;
 use self::question::Target;
-use super::admit::Calling;
+use super::connection::Calling;
 use crate::auth::principal::Principal;
 use crate::pb::envoy::service::auth::v3::CheckResponse;
 use crate::status::{Blame, Code, Status};
