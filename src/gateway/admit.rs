@@ -5,7 +5,7 @@
 //! a caller who tries what is not allowed is counted too; external deciders cost a call, and are asked only about what
 //! would pass otherwise; what the message decides comes last.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -72,6 +72,8 @@ pub(super) struct Admission {
     /// What its limits said.
     pub(super) decisions: SmallVec<[Decision; 2]>,
     pub(super) gate: Option<Gate>,
+    /// What the limits by the message said last.
+    said_by_message: Option<Arc<Mutex<Option<Decision>>>>,
     /// What the external deciders change of the request and its answer.
     pub(super) changes: Option<Box<Changes>>,
     /// Metadata of the caller.
@@ -229,7 +231,9 @@ impl Policy {
         }
         let (require, counting) = (self.require_of_message.clone(), counting.cloned());
         let caller = admission.caller.clone();
-        let gate = Arc::new(ByMessage { look: Look::of(facts), customer, caller, require, counting });
+        let said = Arc::<Mutex<Option<Decision>>>::default();
+        admission.said_by_message = counting.is_some().then(|| said.clone());
+        let gate = Arc::new(ByMessage { look: Look::of(facts), customer, caller, require, counting, said });
         admission.gate = Some(Arc::new(move |message| gate.clone().admit(message).boxed()));
     }
 }
@@ -252,10 +256,12 @@ impl Admission {
     /// Tells the client how its limits stand.
     pub(super) fn write_limits(&self, policy: &Policy, headers: &mut HeaderMap) {
         let Some(counting) = &policy.limits else { return };
-        let mut states = self.decisions.iter();
-        let Some(first) = states.next() else { return };
+        let said = self.said_by_message.as_deref();
+        let said = said.map(|said| said.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut decisions = self.decisions.iter().chain(said.as_deref().and_then(Option::as_ref));
+        let Some(first) = decisions.next() else { return };
         let mut whole = first.clone();
-        for decision in states {
+        for decision in decisions {
             whole.states.extend(decision.states.iter().cloned());
         }
         whole.write_headers(counting.style, headers);
@@ -269,6 +275,8 @@ struct ByMessage {
     caller: Option<Arc<Principal>>,
     require: Arc<[Arc<Expression>]>,
     counting: Option<Arc<Counting>>,
+    /// What its limits said last.
+    said: Arc<Mutex<Option<Decision>>>,
 }
 
 impl ByMessage {
@@ -287,7 +295,9 @@ impl ByMessage {
         };
         if let Some(counting) = &self.counting {
             let decision = counting.count(&counting.by_message, &self.customer, &facts).await;
-            counting.pass(decision.as_ref())?;
+            let passed = counting.pass(decision.as_ref());
+            *self.said.lock().unwrap_or_else(PoisonError::into_inner) = decision;
+            passed?;
         }
         if self.require.iter().all(|required| holds(required, &facts)) { Ok(()) } else { Err(denied("require")) }
     }

@@ -281,7 +281,8 @@ fn a_cost_is_taken_whole() {
 fn a_limit_can_count_by_what_the_message_says() {
     let gateway = guarded(&[], LIMITED);
     for value in ["a", "b", "a", "b"] {
-        gateway.get(&format!("/v1/echo/{value}")).expect(200);
+        let passed = gateway.get(&format!("/v1/echo/{value}")).expect(200);
+        assert_eq!(passed.head.get("ratelimit-policy"), Some("\"by_value\";q=2;w=3600"));
     }
     gateway.get("/v1/echo/a").expect(429);
     gateway.get("/v1/echo/c").expect(200);
