@@ -302,7 +302,13 @@ fn check_payment(request: &CreateOrderRequest, violations: &mut Violations) {
 
 fn interval(requested: Option<prost_types::Duration>) -> Result<Duration, Failure> {
     let Some(requested) = requested else { return Ok(DEFAULT_INTERVAL) };
-    Duration::try_from(requested).ok().filter(|interval| *interval <= MAX_INTERVAL).ok_or_else(|| {
+    // Not prost's own conversion, which overflows on the least of all numbers of seconds.
+    let parts = (u64::try_from(requested.seconds), u32::try_from(requested.nanos));
+    let interval = match parts {
+        (Ok(seconds), Ok(nanos)) => Duration::from_secs(seconds).checked_add(Duration::from_nanos(nanos.into())),
+        (Err(_), _) | (_, Err(_)) => None,
+    };
+    interval.filter(|interval| *interval <= MAX_INTERVAL).ok_or_else(|| {
         let description = format!("an interval is 0 to {} seconds", MAX_INTERVAL.as_secs());
         Failure::invalid("interval", "OUT_OF_RANGE", description)
     })

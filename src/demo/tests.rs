@@ -626,7 +626,7 @@ async fn watched_order_moves_until_it_is_delivered() {
     assert!(order.delivered_at.is_some());
     let request = WatchOrderRequest { order_id: "01003".to_owned(), interval: None };
     assert_eq!(orders.watch_order(request).await.unwrap_err().code(), Code::NotFound);
-    for seconds in [-1, 61] {
+    for seconds in [-1, 61, i64::MIN] {
         let interval = Some(prost_types::Duration { seconds, nanos: 0 });
         let request = WatchOrderRequest { order_id: "1003".to_owned(), interval };
         assert_eq!(violated_fields(&orders.watch_order(request).await.unwrap_err()), ["interval"]);
