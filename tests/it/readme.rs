@@ -16,6 +16,7 @@ fn surroundings() -> Folder {
     let set = fs::read(repository("descriptors/shop.binpb")).expect("the demo's set is there");
     folder.write("descriptors/shop.binpb", set);
     folder.write("keys/users.json", KEY_SET);
+    Authority::new().issue(&["api.test"]).write(&folder, "tls/api");
     let hash = "0".repeat(64);
     folder.write("keys/machines.yaml", format!("keys: [{{ id: acme-1, hash: \"sha256:{hash}\", plan: free }}]\n"));
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).expect("a key can be made");
@@ -34,7 +35,8 @@ fn runs(folder: &Folder, configuration: &str) {
     let checked = run(lockgate().arg("check").arg("-c").arg(&file));
     assert_eq!(checked.code, Some(0), "{configuration}\n{}{}", checked.stdout, checked.stderr);
     // Its ports may be taken on this machine: others are as good.
-    let moved = configuration.replace("127.0.0.1:8080", "127.0.0.1:0").replace("127.0.0.1:9901", "127.0.0.1:0");
+    let usual = ["127.0.0.1:8080", "127.0.0.1:9901", "0.0.0.0:8080", "0.0.0.0:8443"];
+    let moved = usual.iter().fold(configuration.to_owned(), |text, address| text.replace(address, "127.0.0.1:0"));
     let listeners = if moved.contains("listeners:") { "" } else { "listeners: { public: { address: 127.0.0.1:0 } }\n" };
     let admin = if moved.contains("admin:") { "" } else { "admin: { address: 127.0.0.1:0 }\n" };
     let file = folder.write("lockgate.yaml", format!("{listeners}{admin}{moved}"));
@@ -45,7 +47,6 @@ fn runs(folder: &Folder, configuration: &str) {
 #[test]
 fn every_example_runs() {
     let folder = surroundings();
-    Authority::new().issue(&["api.test"]).write(&folder, "tls/api");
     for name in ["edge", "shared-limits", "sidecar"] {
         let path = repository(&format!("examples/{name}/lockgate.yaml"));
         runs(&folder, &fs::read_to_string(path).expect("it is there"));
