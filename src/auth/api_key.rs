@@ -196,6 +196,9 @@ impl ApiKeys {
         let table = self.parse(&bytes).map_err(|mistakes| ApiKeyError::Mistakes { path: path(), mistakes })?;
         self.table.store(Arc::new(table));
         self.trouble.clear();
+        if memchr::memmem::find(&bytes, PREFIX.as_bytes()).is_some() {
+            tracing::warn!(provider = &*self.config.name, "a key stands in the clear in the file of hashes");
+        }
         tracing::info!(provider = &*self.config.name, keys = self.count(), "took a file of API keys");
         Ok(true)
     }
@@ -249,6 +252,14 @@ struct Row {
 
 fn read(bytes: &[u8]) -> Result<Document, String> {
     let text = str::from_utf8(bytes).map_err(|_| "the file is not UTF-8".to_owned())?;
+    // As `lockgate keys new` prints it, and as it is not meant.
+    if text
+        .lines()
+        .find(|line| !line.trim().is_empty() && !line.starts_with('#'))
+        .is_some_and(|line| line.starts_with('-'))
+    {
+        return Err("it begins with an entry, expected `keys:` above the entries".to_owned());
+    }
     let mut options = serde_saphyr::options! {
         duplicate_keys: DuplicateKeyPolicy::Error,
         strict_booleans: true,

@@ -146,8 +146,11 @@ impl KeySet {
         if bytes.len() > MAX_SET_BYTES {
             return Err(KeySetError::TooLarge(bytes.len()));
         }
-        let document: Document<'_> =
-            serde_json::from_slice(bytes).map_err(|error| KeySetError::Malformed(error.to_string()))?;
+        let malformed = |error: serde_json::Error| match bytes.trim_ascii_start().starts_with(b"-----BEGIN") {
+            true => KeySetError::Malformed("this is PEM, expected a JWK Set (RFC 7517)".to_owned()),
+            false => KeySetError::Malformed(error.to_string()),
+        };
+        let document: Document<'_> = serde_json::from_slice(bytes).map_err(malformed)?;
         if document.keys.len() > MAX_KEYS {
             return Err(KeySetError::TooMany(document.keys.len()));
         }

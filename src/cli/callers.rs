@@ -1,6 +1,7 @@
 //! What `lockgate explain` says of a method's callers: who may call, by whom they are known, and what the upstream is
 //! told of them and what not. Secrets, and texts that may be some, are never shown.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use crate::auth;
@@ -14,7 +15,12 @@ use crate::schema::Method;
 /// A line for each thing that is to be known.
 pub(super) fn describe(config: &gateway::Config, method: &Method, policy: &Policy) -> String {
     let sum = Sum::of(config.policies(method));
-    let mut text = sum.to_string();
+    let mut text = match (&sum.auth, config.asks_for_credentials()) {
+        (None, true) => "auth: nobody may call, since no level says who may (`auth: none` opens it)\n".to_owned(),
+        (None, false) => "auth: everybody may call, no credentials are asked for anywhere\n".to_owned(),
+        (Some(_), _) => String::new(),
+    };
+    text.push_str(&sum.to_string());
     let mut line = |of: &str, what: &str| writeln!(text, "{of}: {what}").expect("writing to a string never fails");
     let lists = || sum.auth.iter().flatten();
     let named = |name: &str| lists().flat_map(|list| &list.providers).any(|known| known == name);
@@ -35,8 +41,8 @@ pub(super) fn describe(config: &gateway::Config, method: &Method, policy: &Polic
         line("upstream is told", &what);
     }
     if !policy.identity().withheld().is_empty() {
-        let names: Vec<_> = policy.identity().withheld().iter().map(|name| name.as_str()).collect();
-        line("withheld of the client's headers", &names.join(", "));
+        let names: BTreeSet<_> = policy.identity().withheld().iter().map(|name| name.as_str()).collect();
+        line("withheld of the client's headers", &names.into_iter().collect::<Vec<_>>().join(", "));
     }
     if !policy.identity().withheld_cookies().is_empty() {
         line("withheld of the client's cookies", &policy.identity().withheld_cookies().join(", "));

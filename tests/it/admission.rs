@@ -44,7 +44,7 @@ fn what_no_level_speaks_of_is_denied_once_any_asks_for_credentials() {
     assert!(metrics.contains("lockgate_refused_requests_total{reason=\"no_rule\"} 1"), "{metrics}");
     let file = gateway.folder.as_ref().unwrap().path().join("lockgate.yaml");
     let explained = run(lockgate().arg("explain").arg("-c").arg(file).args(["GET", "/v1/ping"]));
-    assert!(explained.stdout.contains("auth: nothing is said"), "{}", explained.stdout);
+    assert!(explained.stdout.contains("auth: nobody may call"), "{}", explained.stdout);
 }
 
 #[test]

@@ -228,7 +228,7 @@ services:
         "upstream is told: x-user =auth.subject",
         "upstream is told: x-shared, a fixed text",
         "upstream is told: x-caller, a token of issuer lockgate for audience internal, good for 1m, by ",
-        "withheld of the client's headers: x-user, x-shared, x-caller, authorization, x-key",
+        "withheld of the client's headers: authorization, x-caller, x-key, x-shared, x-user",
         "withheld of the client's cookies: session",
         "security headers: cache-control, content-security-policy, ",
     ] {

@@ -321,6 +321,11 @@ impl Check<'_> {
             Some(text) => {
                 Text::Expression(Written { place: self.problems.place(value.span).to_string(), text: text.into() })
             }
+            None if ["auth.", "client.", "http."].iter().any(|variable| value.value.starts_with(variable)) => {
+                let message = format!("`{}` is a literal, expected `={}` for an expression", value.value, value.value);
+                self.problems.push(value.span, message);
+                return None;
+            }
             None => {
                 let literal = HeaderValue::try_from(&value.value).ok().filter(|literal| literal.to_str().is_ok());
                 let Some(literal) = literal else {

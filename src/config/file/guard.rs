@@ -52,7 +52,8 @@ pub(crate) struct Jwt {
     pub issuer: Placed<String>,
     /// A token must be meant for one of these: its `aud`.
     pub audience: Vec<String>,
-    /// Where its keys are: `discover` for OpenID Connect discovery below the issuer, a URL, or a file.
+    /// Where its keys are, as a JWK Set (RFC 7517): `discover` for OpenID Connect discovery below the issuer, a URL, or a
+    /// file.
     #[serde(default = "discover")]
     pub jwks: Placed<String>,
     /// The header that holds the bare token, instead of `Authorization: Bearer`.
@@ -136,7 +137,8 @@ fn introspection_stale() -> Placed<Time> {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ApiKey {
-    /// The file: `keys: [{ id, hash, plan, roles, expires }]`.
+    /// The file: `keys: [{ id: acme-1, hash: "sha256:…", plan: free, roles: [reader], expires: 2027-01-01T00:00:00Z }]`,
+    /// of which `id` and `hash` must be there.
     pub keys: Placed<String>,
     /// The header that holds the key.
     #[serde(default = "api_key_header")]
@@ -363,7 +365,7 @@ pub(crate) struct Limit {
     /// Whom it counts: an expression that begins with `=` and gives a text. One that names neither `auth` nor
     /// `request` counts before authentication. A `client.ip` of IPv6 counts by its /64.
     pub key: Placed<String>,
-    /// `N/s`, `N/m` or `N/h`.
+    /// `N/s`, `N/m` or `N/h`: so many at once after a rest (or `burst`), and then evenly, so `5/m` is one in 12 s.
     #[serde(default)]
     pub rate: Option<Placed<String>>,
     /// How many at once. Without it: the number of `rate`.
