@@ -237,7 +237,7 @@ services:
     assert!(!said.contains("partners") && !said.contains("x-frame-options"), "{said}");
     let open = explain("/v1/ping");
     assert!(!open.contains("provider ") && !open.contains("x-caller, a token"), "{open}");
-    assert!(open.contains("withheld of the client's headers: x-user, x-shared, x-caller\n"), "{open}");
+    assert!(open.contains("withheld of the client's headers: x-caller, x-shared, x-user\n"), "{open}");
     let partners = explain("/v1/search");
     let part = "provider partners: mtls with *.partners.test, spiffe://a/b/*";
     assert!(partners.contains(part), "{partners}");
