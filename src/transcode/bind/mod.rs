@@ -150,6 +150,11 @@ impl Scratch {
             self.bind_query(plan, target, query.as_bytes())?;
         }
         if let Some(form) = parts.form.filter(|form| !form.is_empty()) {
+            // What `curl -d` sends unless it is told otherwise; no name of a field begins so.
+            if form.starts_with(b"{") || form.starts_with(b"[") {
+                let message = "this is JSON, sent as application/x-www-form-urlencoded: expected application/json";
+                return Err(Status::invalid_argument("", message));
+            }
             self.bind_form(plan, target, form)?;
         }
         if self.assignments.len() > 1 {
