@@ -151,7 +151,7 @@ impl Scratch {
         }
         if let Some(form) = parts.form.filter(|form| !form.is_empty()) {
             // What `curl -d` sends unless it is told otherwise; no name of a field begins so.
-            if form.starts_with(b"{") || form.starts_with(b"[") {
+            if form.starts_with(b"{") {
                 let message = "this is JSON, sent as application/x-www-form-urlencoded: expected application/json";
                 return Err(Status::invalid_argument("", message));
             }
