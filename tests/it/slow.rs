@@ -566,6 +566,43 @@ fn a_flood_of_control_frames_takes_no_others_turn() {
 }
 
 #[test]
+fn bodies_that_are_held_at_once_are_bounded() {
+    const PART: usize = 600 << 10;
+    let listener = "listeners: { public: { address: 127.0.0.1:0, limits: { body: 1MiB, buffered: 1MiB } } }";
+    let gateway = Gateway::configured(&configuration(echo::address(), listener));
+    let json = [("content-type", "application/json")];
+    block_on(async {
+        let mut client = Client::connect(gateway.address).await;
+        let begun = format!("{{\"stringValue\":\"{}", "x".repeat(PART));
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut exchange = client.open("POST", "/v1/echo", &json).await;
+            exchange.body.send_data(begun.clone().into(), false).unwrap();
+            held.push(exchange);
+        }
+        let (mut second, mut first) = (held.pop().unwrap(), held.pop().unwrap());
+        // There is room for either.
+        let (refused, mut other) = tokio::select! {
+            refused = first.head() => (refused, second),
+            refused = second.head() => (refused, first),
+        };
+        let refused = refused.unwrap();
+        assert_eq!(refused.head.status(), 503);
+        assert_eq!(refused.head.headers()["retry-after"], "1");
+        client.sync().await;
+        let mut small = client.open("POST", "/v1/echo", &json).await;
+        small.body.send_data("{\"stringValue\":\"a\"}".into(), true).unwrap();
+        assert_eq!(small.head().await.unwrap().head.status(), 200);
+        other.body.send_data("\"}".into(), true).unwrap();
+        assert_eq!(other.head().await.unwrap().rest().await.0.len(), begun.len() + 2);
+        // What both held is given back.
+        let mut next = client.open("POST", "/v1/echo", &json).await;
+        next.body.send_data((begun + "\"}").into(), true).unwrap();
+        assert_eq!(next.head().await.unwrap().head.status(), 200);
+    });
+}
+
+#[test]
 fn a_process_without_descriptors_closes_what_it_can_not_serve_and_recovers() {
     let folder = Folder::new();
     let file = folder.write("lockgate.yaml", configuration(echo::address(), ""));
