@@ -1,11 +1,12 @@
 //! A request's body as it comes from the client, within the listener's bounds.
 
 use std::io::ErrorKind;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::StatusCode;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::Instant;
@@ -26,6 +27,10 @@ const MIN_BYTES_PER_SECOND: usize = 1 << 10;
 /// How long a body may take its time.
 const SLOW_START: Duration = Duration::from_secs(10);
 
+/// A body up to this size takes nothing of a listener's room: there are many, and what a connection's windows let come is
+/// more.
+const MAX_FREE_BYTES: usize = 16 << 10;
+
 /// The bounds of a request's body.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
@@ -35,6 +40,77 @@ pub struct BodyLimits {
     pub max_ratio: u32,
     /// For the whole of it; for a stream, between messages.
     pub timeout: Duration,
+    room: &'static Room,
+}
+
+/// How much of the bodies that are read whole a listener holds at once, over all workers.
+#[derive(Debug)]
+struct Room {
+    max_bytes: usize,
+    held: AtomicUsize,
+}
+
+/// A body's part of the room, which is given back when it is dropped.
+#[derive(Debug)]
+struct Held {
+    room: &'static Room,
+    bytes: usize,
+}
+
+impl BodyLimits {
+    /// Those of a listener, whose bodies that are read whole share `max_held_bytes`.
+    #[must_use]
+    pub fn new(max_bytes: usize, max_ratio: u32, timeout: Duration, max_held_bytes: usize) -> Self {
+        // A listener lives as long as the process. Each request has a copy of this, and counts no references.
+        let room = Box::leak(Box::new(Room { max_bytes: max_held_bytes, held: AtomicUsize::new(0) }));
+        Self { max_bytes, max_ratio, timeout, room }
+    }
+}
+
+impl Held {
+    fn new(room: &'static Room) -> Self {
+        Self { room, bytes: 0 }
+    }
+
+    /// Takes what a body of this size asks for.
+    fn grow(&mut self, bytes: usize) -> Result<(), Status> {
+        if bytes <= MAX_FREE_BYTES {
+            return Ok(());
+        }
+        let more = bytes.saturating_sub(self.bytes);
+        self.bytes += more;
+        if self.room.held.fetch_add(more, Ordering::Relaxed) + more > self.room.max_bytes {
+            let message = "too much of request bodies is held at once";
+            return Err(Status::new(Code::Unavailable, Blame::Gateway, message)
+                .with_header(RETRY_AFTER, HeaderValue::from_static("1")));
+        }
+        Ok(())
+    }
+
+    /// The same bytes, with which this is dropped.
+    fn keep(self, bytes: Bytes) -> Bytes {
+        if self.bytes == 0 { bytes } else { Bytes::from_owner(Kept { bytes, _held: self }) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.room.held.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Bytes with what they take of the room.
+struct Kept {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 /// A whole body, understood as far as its headers go.
@@ -77,12 +153,23 @@ pub(super) async fn read_whole(
     if bytes.is_empty() && !raw {
         return Ok(Content::Nothing);
     }
-    let bytes = compression::decode_body(&codings, bytes, limits.max_bytes, limits.max_ratio)?;
+    let bytes = decode(&codings, bytes, limits)?;
     Ok(match content_type {
         _ if raw => Content::Raw { content_type: raw_type(headers)?, data: bytes },
         ContentType::Form => Content::Form(bytes),
         ContentType::Json | ContentType::Lines | ContentType::Other => Content::Json(bytes, Position::START),
     })
+}
+
+/// The body without its codings. What came is given back before what it became is taken.
+fn decode(codings: &Codings, bytes: Bytes, limits: BodyLimits) -> Result<Bytes, Status> {
+    let bytes = compression::decode_body(codings, bytes, limits.max_bytes, limits.max_ratio)?;
+    if codings.is_identity() {
+        return Ok(bytes);
+    }
+    let mut held = Held::new(limits.room);
+    held.grow(bytes.len())?;
+    Ok(held.keep(bytes))
 }
 
 /// A binding without body reads none; one that comes is the client's mistake.
@@ -108,14 +195,16 @@ async fn read_bytes(headers: &HeaderMap, body: Incoming, limits: BodyLimits) -> 
         return Err(content::too_large(limits.max_bytes));
     }
     let begun = Instant::now();
-    match tokio::time::timeout_at(begun + limits.timeout, collect(body, limits.max_bytes, begun)).await {
+    match tokio::time::timeout_at(begun + limits.timeout, collect(body, limits, begun)).await {
         Ok(collected) => collected,
         Err(_) => Err(too_slow()),
     }
 }
 
 /// All bytes; without a copy if they come in one piece.
-async fn collect(mut body: Incoming, max_bytes: usize, begun: Instant) -> Result<Bytes, Status> {
+async fn collect(mut body: Incoming, limits: BodyLimits, begun: Instant) -> Result<Bytes, Status> {
+    let max_bytes = limits.max_bytes;
+    let mut held = Held::new(limits.room);
     let mut first = Bytes::new();
     let mut rest = BytesMut::new();
     while let Some(frame) = next_frame(&mut body, begun + patience(first.len() + rest.len())).await? {
@@ -123,6 +212,7 @@ async fn collect(mut body: Incoming, max_bytes: usize, begun: Instant) -> Result
         if first.len() + rest.len() + data.len() > max_bytes {
             return Err(content::too_large(max_bytes));
         }
+        held.grow(first.len() + rest.len() + data.len())?;
         if first.is_empty() && rest.is_empty() {
             first = data;
             continue;
@@ -135,7 +225,7 @@ async fn collect(mut body: Incoming, max_bytes: usize, begun: Instant) -> Result
         }
         rest.extend_from_slice(&data);
     }
-    Ok(if rest.is_empty() { first } else { rest.freeze() })
+    Ok(held.keep(if rest.is_empty() { first } else { rest.freeze() }))
 }
 
 /// How long after the beginning of a body more must have come than this.
@@ -177,7 +267,7 @@ fn broken_off(error: hyper::Error) -> Status {
 
 #[cfg(test)]
 mod tests {
-    //! Bodies that come slowly. Time is paused: nothing here waits.
+    //! Bodies that come slowly, and many at once. Time is paused: nothing here waits.
 
     use std::convert::Infallible;
 
@@ -191,7 +281,9 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: BodyLimits = BodyLimits { max_bytes: 1 << 20, timeout: Duration::from_secs(60), max_ratio: 100 };
+    fn limits(max_held_bytes: usize) -> BodyLimits {
+        BodyLimits::new(1 << 20, 100, Duration::from_secs(60), max_held_bytes)
+    }
 
     /// Of a body of 40 KiB, `first` bytes come at once and `then` bytes every second: after so many seconds it is read,
     /// or refused with this status.
@@ -205,7 +297,7 @@ mod tests {
                 let sender = sender.clone();
                 async move {
                     let begun = Instant::now();
-                    let read = read_bytes(&HeaderMap::new(), request.into_body(), LIMITS).await;
+                    let read = read_bytes(&HeaderMap::new(), request.into_body(), limits(1 << 20)).await;
                     let read = read.map(|bytes| bytes.len()).map_err(|status| status.http());
                     sender.send((begun.elapsed().as_secs(), read)).await.unwrap();
                     Ok::<_, Infallible>(http::Response::new(Empty::<Bytes>::new()))
@@ -248,5 +340,49 @@ mod tests {
         check(40 << 10, 0, 0, Ok(40 << 10));
         check(0, 2 << 10, 20, Ok(40 << 10));
         check(16 << 10, 1 << 10, 24, Ok(40 << 10));
+    }
+
+    #[test]
+    fn what_bodies_hold_together_is_bounded_and_given_back() {
+        let room = limits(100_000).room;
+        let is_refused = |held: &mut Held, bytes| {
+            let refused = held.grow(bytes).err();
+            assert!(refused.iter().all(|status| status.http() == StatusCode::SERVICE_UNAVAILABLE));
+            assert!(refused.iter().all(|status| status.headers()[RETRY_AFTER] == "1"));
+            refused.is_some()
+        };
+        let mut first = Held::new(room);
+        assert!(!is_refused(&mut first, 30_000));
+        assert!(!is_refused(&mut first, 60_000));
+        let first = first.keep(Bytes::from(vec![1; 60_000]));
+        let mut second = Held::new(room);
+        assert!(!is_refused(&mut second, 40_000));
+        assert!(!is_refused(&mut Held::new(room), MAX_FREE_BYTES), "small bodies are not counted");
+        assert!(is_refused(&mut Held::new(room), MAX_FREE_BYTES + 1));
+        assert!(is_refused(&mut second, 40_001));
+        drop(second);
+        let part = first.slice(..10);
+        drop(first);
+        assert!(is_refused(&mut Held::new(room), 40_001), "some of the first is held");
+        drop(part);
+        assert!(!is_refused(&mut Held::new(room), 100_000));
+        assert_eq!(room.held.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_a_body_inflates_to_is_held_as_well() {
+        use std::io::Write;
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&[b'x'; 50_000]).unwrap();
+        let body = Bytes::from(encoder.finish().unwrap());
+        let mut headers = HeaderMap::new();
+        headers.insert(http::header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        let limits = limits(80_000);
+        let decode = || decode(&Codings::of(&headers).unwrap(), body.clone(), limits);
+        let held = decode().unwrap();
+        assert_eq!(held.len(), 50_000);
+        assert_eq!(decode().unwrap_err().http(), StatusCode::SERVICE_UNAVAILABLE);
+        drop(held);
+        assert!(decode().is_ok());
     }
 }

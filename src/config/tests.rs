@@ -91,7 +91,7 @@ fn tcp(host: &str, port: u16) -> Address {
 #[test]
 fn listeners_admin_and_runtime_are_read() {
     let config = legal(
-        "listeners:\n  public:\n    address: '[::]:80'\n    limits: { connections: 7, per_ip: 3, header_bytes: 64KiB, body: 1MB, body_ratio: 20, \
+        "listeners:\n  public:\n    address: '[::]:80'\n    limits: { connections: 7, per_ip: 3, header_bytes: 64KiB, body: 1MB, body_ratio: 20, buffered: 2MB, \
          handshake_timeout: 2s, \
          first_byte: 3s, header_timeout: 1.5s, body_timeout: 1m, idle: 250ms, write_stall: 4s, age: 1d, streams: 9 }\n  local: { address: unix:run/x.sock }\n\
          admin: off\nruntime: { workers: 4, grace: 5s, drain: 1h }\ntelemetry: { access_log: off }",
@@ -105,6 +105,7 @@ fn listeners_admin_and_runtime_are_read() {
         header_bytes: 64 << 10,
         body_bytes: 1_000_000,
         body_ratio: 20,
+        buffered_bytes: 2_000_000,
         handshake_timeout: Duration::from_secs(2),
         first_byte: Duration::from_secs(3),
         header_timeout: Duration::from_millis(1500),
@@ -115,6 +116,8 @@ fn listeners_admin_and_runtime_are_read() {
         streams: 9,
     };
     assert_eq!(public.limits, limits);
+    let large = legal("listeners: { a: { address: '127.0.0.1:1', limits: { body: 1GiB } } }");
+    assert_eq!(large.listeners[0].limits.buffered_bytes, 1 << 30);
     assert_eq!(local.address, server::config::Address::Unix("conf/run/x.sock".into()));
     assert_eq!(config.admin, None);
     let runtime = Runtime { workers: 4, grace: Duration::from_secs(5), drain: Duration::from_secs(3600) };
@@ -400,12 +403,13 @@ fn mistakes_in_upstreams_are_told() {
 fn mistakes_in_listeners_are_told() {
     check(
         "listeners:\n  a: { address: ':80' }\n  b: { address: '0.0.0.0:1', limits: { header_bytes: 1KiB } }\n  c: { \
-         address: '0.0.0.0:1' }\n  d: { address: 'unix:' }",
+         address: '0.0.0.0:1' }\n  d: { address: 'unix:' }\n  e: { address: '0.0.0.0:2', limits: { buffered: 4095KiB } }",
         &[
             "2:17: `:80` is no address to listen on, expected `IP:PORT`; for every interface, `0.0.0.0:80`",
             "3:54: found `1KiB` for `header_bytes`, expected a size from `8KiB` to `1MiB`",
             "4:17: listener `c` has the address of listener `b`",
             "5:17: `unix:` names no path, expected `unix:PATH`",
+            "6:50: found `4095KiB` for `buffered`, expected at least the `4MiB` of `body`",
         ],
     );
 }

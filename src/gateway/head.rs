@@ -184,7 +184,12 @@ impl Redirect {
         };
         let port = self.port.map_or(String::new(), |port| format!(":{port}"));
         let target = head.uri.path_and_query().map_or("/", PathAndQuery::as_str);
-        let Ok(location) = HeaderValue::try_from(format!("https://{name}{port}{target}")) else {
+        let slash = if target.starts_with('?') { "/" } else { "" };
+        // `*` behind a host would be read as a part of it, or of its port.
+        if slash.is_empty() && !target.starts_with('/') {
+            return Status::invalid_argument("target", "it is no path");
+        }
+        let Ok(location) = HeaderValue::try_from(format!("https://{name}{port}{slash}{target}")) else {
             return Status::invalid_argument("target", "it can't be sent elsewhere");
         };
         Status::new(Code::FailedPrecondition, Blame::Client, "this is served by https alone")

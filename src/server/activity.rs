@@ -8,8 +8,9 @@ use std::time::Duration;
 use http::Version;
 use tokio::time::Instant;
 
+use super::allowance::Allowance;
 use super::config::Limits;
-use crate::protocol::http2::Tail;
+use crate::protocol::http2::{Seen, Tail};
 
 /// Which time of a connection is up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,8 +20,6 @@ pub(super) enum Expiry {
     /// The head of a request did not come to its end.
     Head,
 }
-/// Written at once, this may be control frames of HTTP/2 alone: a ping and its answer, acknowledged settings, a window.
-const LONGEST_CONTROL_BYTES: usize = 64;
 
 /// A connection's state, shared by its socket, its requests and its timer.
 #[derive(Debug)]
@@ -36,6 +35,8 @@ pub(super) struct Activity {
     holds_head: AtomicBool,
     /// Whether the end of the connection is the end of an answer.
     ends_answer: AtomicBool,
+    /// Of HTTP/2.
+    allowance: Allowance,
 }
 
 impl Activity {
@@ -47,6 +48,7 @@ impl Activity {
             head_since: AtomicU64::new(0),
             holds_head: AtomicBool::new(false),
             ends_answer: AtomicBool::new(false),
+            allowance: Allowance::new(),
         }
     }
 
@@ -68,24 +70,36 @@ impl Activity {
     }
 
     /// Bytes came from an HTTP/2 client, after its first. What it leaves unfinished is timed as a head, whatever else it does.
-    pub(super) fn received_frames(&self, tail: Tail) {
-        match tail {
+    /// False if it has sent too much that is neither a request nor a body.
+    pub(super) fn received_frames(&self, seen: Seen) -> bool {
+        match seen.tail {
             Tail::Nothing => self.head_since.store(0, Ordering::Relaxed),
             Tail::Begun => self.begin_head(),
             Tail::Older => {}
         }
+        self.allowance.spend(seen.bare)
     }
 
     fn begin_head(&self) {
         self.head_since.store(self.now() + 1, Ordering::Relaxed);
     }
 
-    /// Bytes went to the client: it is not idle while it takes what it asked for. What is as short as a ping is no such
-    /// thing: an HTTP/2 client that answers pings alone is idle.
-    pub(super) fn sent(&self, bytes: usize) {
-        if bytes > LONGEST_CONTROL_BYTES && self.requests.load(Ordering::Relaxed) == 0 {
+    /// Bytes of an answer went to the client: it is not idle while it takes what it asked for. Over HTTP/2 other bytes
+    /// are no such thing: a client whose pings are answered is idle.
+    pub(super) fn sent(&self) {
+        if self.requests.load(Ordering::Relaxed) == 0 {
             self.idle_since.store(self.now(), Ordering::Relaxed);
         }
+    }
+
+    /// A piece of an answer was handed over to an HTTP/2 client.
+    pub(super) fn handed_over(&self, bytes: usize) {
+        self.allowance.earn_piece(bytes);
+    }
+
+    /// Waits until [`Self::received_frames`] was false.
+    pub(super) async fn flooded(&self) {
+        self.allowance.exceeded().await;
     }
 
     /// A whole head came.
@@ -93,6 +107,8 @@ impl Activity {
         self.requests.fetch_add(1, Ordering::Relaxed);
         if version < Version::HTTP_2 {
             self.head_since.store(0, Ordering::Relaxed);
+        } else {
+            self.allowance.earn_request();
         }
         if version < Version::HTTP_11 {
             self.ends_answer.store(true, Ordering::Relaxed);
@@ -160,13 +176,17 @@ impl Activity {
 mod tests {
     //! Time is paused: nothing here waits.
 
-    use super::{Activity, Expiry, Limits, Tail};
+    use super::{Activity, Expiry, Limits, Seen, Tail};
     use http::Version;
     use std::time::Duration;
     use tokio::time::{Instant, advance};
 
     fn limits() -> Limits {
         Limits { idle: Duration::from_secs(120), header_timeout: Duration::from_secs(10), ..Limits::default() }
+    }
+
+    fn left(tail: Tail) -> Seen {
+        Seen { tail, ..Seen::default() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -223,21 +243,21 @@ mod tests {
     async fn what_a_client_of_http2_leaves_unfinished_expires_beside_its_requests() {
         let activity = Activity::new();
         activity.received();
-        activity.received_frames(Tail::Nothing);
+        activity.received_frames(left(Tail::Nothing));
         activity.begin_request(Version::HTTP_2);
-        activity.received_frames(Tail::Begun);
+        activity.received_frames(left(Tail::Begun));
         let begun = Instant::now();
         advance(Duration::from_secs(5)).await;
-        activity.received_frames(Tail::Older);
+        activity.received_frames(left(Tail::Older));
         activity.begin_request(Version::HTTP_2);
         activity.end_request();
         assert_eq!(activity.expired(&limits()).await, Expiry::Head);
         assert_eq!(begun.elapsed().as_secs(), 10);
-        activity.received_frames(Tail::Begun);
+        activity.received_frames(left(Tail::Begun));
         let next = Instant::now();
         assert_eq!(activity.expired(&limits()).await, Expiry::Head);
         assert_eq!(next.elapsed().as_secs(), 10);
-        activity.received_frames(Tail::Nothing);
+        activity.received_frames(left(Tail::Nothing));
         assert!(tokio::time::timeout(Duration::from_secs(1000), activity.expired(&limits())).await.is_err());
     }
 }

@@ -54,6 +54,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// How many times its own size a compressed body may have, beyond what is free.
     pub body_ratio: u32,
+    /// Of bodies that are read whole, in bytes, at a time and over all workers.
+    pub buffered_bytes: usize,
     /// The whole TLS handshake.
     pub handshake_timeout: Duration,
     /// From the accept, or the end of the handshake, to the first byte of the first request.
@@ -98,6 +100,7 @@ impl Default for Limits {
             header_bytes: 32 << 10,
             body_bytes: 4 << 20,
             body_ratio: 100,
+            buffered_bytes: 256 << 20,
             handshake_timeout: Duration::from_secs(5),
             first_byte: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),

@@ -289,6 +289,10 @@ impl Serving {
                     tracing::warn!(listener = self.terms.name, "a client cancelled most of its requests at once");
                     return Over::Cut;
                 }
+                () = self.activity.flooded(), if version == Version::Http2 => {
+                    tracing::warn!(listener = self.terms.name, "a client sent too many frames that carry nothing");
+                    return Over::Cut;
+                }
                 () = self.answers.stalled(limits.write_stall), if version == Version::Http2 => return Over::Cut,
                 () = age.as_mut(), if !aged => {
                     aged = true;
@@ -356,7 +360,7 @@ impl Serve {
             if response.body().is_end_stream() {
                 answer.iter_mut().for_each(Answer::end);
             }
-            Ok(response.map(|body| Served { body, answer, rest: Bytes::new(), large: false, _ending: ending }))
+            Ok(response.map(|body| Served { body, answer, rest: Bytes::new(), large: false, ending }))
         }
     }
 }
@@ -379,7 +383,7 @@ struct Served {
     rest: Bytes,
     /// Whether the last piece was, and was handed over whole.
     large: bool,
-    _ending: Ending,
+    ending: Ending,
 }
 
 impl Served {
@@ -416,8 +420,9 @@ impl http_body::Body for Served {
                 answer.end();
             }
             // The last piece waits for the client like any other.
-            if matches!(polled, Poll::Ready(Some(Ok(_)))) {
+            if let Poll::Ready(Some(Ok(frame))) = &polled {
                 answer.handed_over();
+                self.ending.0.handed_over(frame.data_ref().map_or(0, Bytes::len));
             }
         }
         polled

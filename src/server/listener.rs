@@ -150,11 +150,7 @@ impl Terms {
     fn new(config: &Config, tls: Option<Arc<ServerTls>>) -> Self {
         let limits = config.limits.clone();
         let rules = Rules {
-            body: BodyLimits {
-                max_bytes: limits.body_bytes,
-                max_ratio: limits.body_ratio,
-                timeout: limits.body_timeout,
-            },
+            body: BodyLimits::new(limits.body_bytes, limits.body_ratio, limits.body_timeout, limits.buffered_bytes),
             max_header_bytes: limits.header_bytes,
             trust: config.trust.clone(),
             addresses: config.addresses.clone(),

@@ -4,6 +4,7 @@
 //! the first byte to the last. Every wait for a client has a bound.
 
 mod activity;
+mod allowance;
 mod answers;
 mod arrival;
 pub mod config;

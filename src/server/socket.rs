@@ -57,8 +57,9 @@ pub(super) struct Socket<T> {
     /// `None` for HTTP/2, which has no two readings.
     gate: Option<Gate>,
     reading: Reading,
-    /// Of HTTP/2.
+    /// Of HTTP/2, from the client and to it.
     frames: Frames,
+    sent_frames: Frames,
     /// Of HTTP/2, one after the other without a pause.
     reads: u8,
     closing: Closing,
@@ -113,7 +114,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
             Version::Http1 => (Bytes::new(), Some(Gate::new(max_head_bytes, ahead)), Reading::Begun),
             Version::Http2 => {
                 activity.begin_http2();
-                activity.received_frames(frames.look(ahead.get(PREFACE.len()..).unwrap_or_default()));
+                if !activity.received_frames(frames.look(ahead.get(PREFACE.len()..).unwrap_or_default())) {
+                    return Ok(None);
+                }
                 (ahead.freeze(), None, Reading::Client)
             }
         };
@@ -125,6 +128,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
                 gate,
                 reading,
                 frames,
+                sent_frames: Frames::new(),
                 reads: 0,
                 closing: Closing::No,
                 is_behind: false,
@@ -166,11 +170,26 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
     }
 
     /// Notes how much of what was to be written was.
-    fn note(&mut self, written: Poll<io::Result<usize>>, offered: usize) -> Poll<io::Result<usize>> {
+    fn note<'a>(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        offered: impl Iterator<Item = &'a [u8]> + Clone,
+    ) -> Poll<io::Result<usize>> {
         self.is_behind = true;
         let written = ready!(written)?;
-        self.is_behind = written < offered;
-        self.activity.sent(written);
+        self.is_behind = written < offered.clone().map(<[u8]>::len).sum();
+        let mut is_message = self.gate.is_some() && written > 0;
+        if self.gate.is_none() {
+            let mut left = written;
+            for piece in offered {
+                let part = piece.get(..left).unwrap_or(piece);
+                left -= part.len();
+                is_message |= self.sent_frames.look(part).is_message;
+            }
+        }
+        if is_message {
+            self.activity.sent();
+        }
         Poll::Ready(Ok(written))
     }
 
@@ -236,9 +255,11 @@ impl<T: AsyncRead + Unpin> Socket<T> {
         }
         let before = buffer.filled().len();
         let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
-        match buffer.filled().get(before..) {
-            Some(new) if !new.is_empty() => self.activity.received_frames(self.frames.look(new)),
-            Some(_) | None => {}
+        let new = buffer.filled().get(before..).unwrap_or_default();
+        if !new.is_empty() && !self.activity.received_frames(self.frames.look(new)) {
+            // It is cut: nobody waits for what it sends.
+            buffer.set_filled(before);
+            return Poll::Pending;
         }
         self.reads = if polled.is_ready() { self.reads + 1 } else { 0 };
         polled
@@ -327,7 +348,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
             return Poll::Ready(Ok(kept));
         }
         let written = Pin::new(&mut self.inner).poll_write(context, bytes);
-        self.note(written, bytes.len())
+        self.note(written, std::iter::once(bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -354,7 +375,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<T> {
             return Poll::Ready(Ok(kept));
         }
         let written = Pin::new(&mut self.inner).poll_write_vectored(context, bytes);
-        self.note(written, bytes.iter().map(|slice| slice.len()).sum())
+        self.note(written, bytes.iter().map(|slice| &**slice))
     }
 
     fn is_write_vectored(&self) -> bool {

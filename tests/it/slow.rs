@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream};
+use tokio::io::AsyncWriteExt;
 use tokio::task::JoinHandle;
 
 use crate::support::folder::Folder;
@@ -56,6 +57,7 @@ const PRIORITY: u8 = 2;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
 
 const END_STREAM: u8 = 1;
@@ -363,13 +365,21 @@ fn a_connection_without_requests_or_of_some_age_is_gone() {
 fn a_client_of_http2_that_only_pings_is_idle() {
     let gateway = limited("idle");
     block_on(async {
-        let stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
-        let (_sender, mut connection) = h2::client::handshake::<_>(stream).await.unwrap();
-        let mut pings = connection.ping_pong().unwrap();
-        let connection = tokio::spawn(connection);
-        tokio::spawn(async move { while pings.ping(h2::Ping::opaque()).await.is_ok() {} });
-        assert!(ends(connection).await, "it is still open");
+        let mut stream = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+        stream.write_all(&preface()).await.unwrap();
+        let (mut reader, mut writer) = stream.into_split();
+        let ended = tokio::spawn(async move { tokio::io::copy(&mut reader, &mut tokio::io::sink()).await });
+        // Not so many that it is a flood: their answers come in one write.
+        let pings = frame(PING, 0, 0, &[0; 8]).repeat(12);
+        tokio::spawn(async move {
+            let mut turn = tokio::time::interval(LIMIT / 8);
+            while writer.write_all(&pings).await.is_ok() {
+                turn.tick().await;
+            }
+        });
+        assert!(ends(ended).await, "it is still open");
     });
+    assert!(!gateway.process.output().contains(FLOOD), "it is idle, and no flood");
 }
 
 #[test]
@@ -409,6 +419,119 @@ fn a_flood_of_cancelled_requests_is_cut() {
     beside.call(&Request::new("GET /v1/ping")).expect(200);
 }
 
+/// Asks so often, two dozen times at once, and tells the gateway of each frame of an answer that it is taken; how many
+/// frames that were. It is as chatty as an honest client gets.
+#[track_caller]
+fn take_chattily(gateway: &Gateway, requests: usize) -> usize {
+    let id = |number: usize| u32::try_from(2 * number + 1).unwrap().to_be_bytes();
+    let on =
+        |kind, flags, stream: &[u8], payload: &[u8]| [&frame(kind, flags, 0, payload)[..5], stream, payload].concat();
+    let open = |number| on(HEADERS, END_HEADERS | END_STREAM, &id(number), &get("/v1/ping"));
+    let mut stream = TcpStream::connect(gateway.address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut opened = requests.min(24);
+    stream.write_all(&(0..opened).fold(preface(), |all, number| [all, open(number)].concat())).unwrap();
+    let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
+    let (mut frames, mut ended) = (0, 0);
+    while ended < requests {
+        let mut head = [0; 9];
+        reader.read_exact(&mut head).expect("it is not cut");
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        reader.read_exact(&mut payload).expect("it is not cut");
+        let mut next = Vec::new();
+        if head[3] == DATA && !payload.is_empty() {
+            frames += 1;
+            let taken = u32::try_from(payload.len()).unwrap().to_be_bytes();
+            next = [on(WINDOW_UPDATE, 0, &head[5..], &taken), on(WINDOW_UPDATE, 0, &[0; 4], &taken)].concat();
+        }
+        if head[3] == DATA && head[4] & END_STREAM != 0 {
+            ended += 1;
+            if opened < requests {
+                next.extend(open(opened));
+                opened += 1;
+            }
+        }
+        stream.write_all(&next).unwrap();
+    }
+    frames
+}
+
+#[test]
+fn honest_clients_are_no_flood() {
+    const MANY: usize = 2000;
+    let gateway = Gateway::configured(&configuration(echo::address(), ""));
+    assert!(take_chattily(&gateway, MANY) >= MANY);
+    // With little room: it opens its window for every few hundred bytes.
+    block_on(async {
+        let (mut sender, _connection) = taking(1000, &gateway).await;
+        let mut body = ask(&mut sender, 2_000_000).await.unwrap().into_body();
+        let mut frames = 0;
+        while let Some(data) = body.data().await {
+            let length = data.expect("it is not cut").len();
+            body.flow_control().release_capacity(length).unwrap();
+            frames += 1;
+        }
+        assert!(frames > MANY, "{frames}");
+    });
+}
+
+/// What is told of a client whose frames carry nothing.
+const FLOOD: &str = "too many frames that carry nothing";
+
+/// Sends a frame so often, and a ping behind; whether the ping is answered before the connection ends.
+fn is_answered(gateway: &Gateway, frame_: &[u8], times: usize) -> bool {
+    let mut stream = TcpStream::connect(gateway.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut reader = stream.try_clone().unwrap();
+    let last = frame(PING, 0, 0, b"the last");
+    let reading = std::thread::spawn(move || {
+        let (mut all, mut some) = (Vec::new(), [0; 1 << 12]);
+        loop {
+            match reader.read(&mut some) {
+                Ok(count @ 1..) => all.extend_from_slice(&some[..count]),
+                Ok(0) => return false,
+                Err(error) => {
+                    assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "it is neither answered nor cut");
+                    return false;
+                }
+            }
+            if all.windows(8).any(|window| window == b"the last") {
+                return true;
+            }
+        }
+    });
+    // It may be cut before all is sent.
+    let _ = stream.write_all(&[&preface()[..], &frame_.repeat(times), &last].concat());
+    reading.join().unwrap()
+}
+
+#[test]
+fn a_flood_of_frames_that_carry_nothing_is_cut() {
+    let gateway = Gateway::configured(&configuration(echo::address(), ""));
+    let mut beside = gateway.connect();
+    let open = frame(HEADERS, END_HEADERS, 1, &get("/v1/ping"));
+    for flood in [
+        frame(PING, 0, 0, &[0; 8]),
+        frame(PING, 1, 0, &[0; 8]),
+        frame(SETTINGS, 0, 0, &[]),
+        frame(PRIORITY, 0, 3, &[0, 0, 0, 1, 0]),
+        frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]),
+        frame(0xee, 0, 0, &[]),
+    ] {
+        let before = gateway.process.output().matches(FLOOD).count();
+        // The frame with which the connection begins and the last count as well.
+        assert!(is_answered(&gateway, &flood, 990), "{flood:?}");
+        assert!(!is_answered(&gateway, &flood, 2000), "{flood:?}");
+        gateway.within(PATIENCE, "one line tells", |gateway| {
+            gateway.process.output().matches(FLOOD).count() == before + 1
+        });
+    }
+    let empty = frame(DATA, 0, 1, &[]).repeat(2000);
+    assert!(!is_answered(&gateway, &[open, empty].concat(), 1));
+    beside.call(&Request::new("GET /v1/ping")).expect(200);
+}
+
 #[test]
 fn a_flood_of_control_frames_takes_no_others_turn() {
     let gateway = Gateway::configured(&configuration(echo::address(), ""));
@@ -440,6 +563,43 @@ fn a_flood_of_control_frames_takes_no_others_turn() {
         flooding.join().unwrap();
         assert!(slowest < LIMIT, "a request took {slowest:?}");
     }
+}
+
+#[test]
+fn bodies_that_are_held_at_once_are_bounded() {
+    const PART: usize = 600 << 10;
+    let listener = "listeners: { public: { address: 127.0.0.1:0, limits: { body: 1MiB, buffered: 1MiB } } }";
+    let gateway = Gateway::configured(&configuration(echo::address(), listener));
+    let json = [("content-type", "application/json")];
+    block_on(async {
+        let mut client = Client::connect(gateway.address).await;
+        let begun = format!("{{\"stringValue\":\"{}", "x".repeat(PART));
+        let mut held = Vec::new();
+        for _ in 0..2 {
+            let mut exchange = client.open("POST", "/v1/echo", &json).await;
+            exchange.body.send_data(begun.clone().into(), false).unwrap();
+            held.push(exchange);
+        }
+        let (mut second, mut first) = (held.pop().unwrap(), held.pop().unwrap());
+        // There is room for either.
+        let (refused, mut other) = tokio::select! {
+            refused = first.head() => (refused, second),
+            refused = second.head() => (refused, first),
+        };
+        let refused = refused.unwrap();
+        assert_eq!(refused.head.status(), 503);
+        assert_eq!(refused.head.headers()["retry-after"], "1");
+        client.sync().await;
+        let mut small = client.open("POST", "/v1/echo", &json).await;
+        small.body.send_data("{\"stringValue\":\"a\"}".into(), true).unwrap();
+        assert_eq!(small.head().await.unwrap().head.status(), 200);
+        other.body.send_data("\"}".into(), true).unwrap();
+        assert_eq!(other.head().await.unwrap().rest().await.0.len(), begun.len() + 2);
+        // What both held is given back.
+        let mut next = client.open("POST", "/v1/echo", &json).await;
+        next.body.send_data((begun + "\"}").into(), true).unwrap();
+        assert_eq!(next.head().await.unwrap().head.status(), 200);
+    });
 }
 
 #[test]

@@ -157,6 +157,18 @@ impl Check<'_> {
         }
     }
 
+    fn buffered_bytes(&mut self, given: Option<Placed<Size>>, body_bytes: usize) -> usize {
+        let Some(Placed { value: Size(bytes), span }) = given else {
+            return server::config::Limits::default().buffered_bytes.max(body_bytes);
+        };
+        if bytes < body_bytes {
+            let [found, least] = [bytes, body_bytes].map(super::super::unit::print_size);
+            let message = format!("found `{found}` for `buffered`, expected at least the `{least}` of `body`");
+            self.problems.push(span, message);
+        }
+        bytes
+    }
+
     fn limits(&mut self, given: file::ListenerLimits) -> server::config::Limits {
         let Size(header_bytes) = given.header_bytes.value;
         if !HEADER_BYTES.contains(&header_bytes) {
@@ -164,12 +176,14 @@ impl Check<'_> {
             let message = format!("found `{found}` for `header_bytes`, expected a size from `8KiB` to `1MiB`");
             self.problems.push(given.header_bytes.span, message);
         }
+        let Size(body_bytes) = given.body;
         server::config::Limits {
             connections: usize::try_from(given.connections.0).unwrap_or(usize::MAX),
             per_ip: given.per_ip.map(|count| usize::try_from(count.0).unwrap_or(usize::MAX)),
             header_bytes,
-            body_bytes: given.body.0,
+            body_bytes,
             body_ratio: given.body_ratio.0,
+            buffered_bytes: self.buffered_bytes(given.buffered, body_bytes),
             handshake_timeout: given.handshake_timeout.0,
             first_byte: given.first_byte.0,
             header_timeout: given.header_timeout.0,

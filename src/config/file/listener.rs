@@ -181,6 +181,10 @@ pub(crate) struct ListenerLimits {
     /// How many times its own size a compressed body may have once it is decompressed; `1MiB` it may have in any case.
     /// Beyond it: 413.
     pub body_ratio: Count,
+    /// What the bodies of this listener's requests may take of the memory at a time, where they are read whole and are
+    /// larger than 16 KiB; at least as much as `body`. Messages of streams don't count. Beyond it: 503 with `Retry-After`.
+    /// Without it: `256MiB`, or `body` if that is more.
+    pub buffered: Option<Placed<Size>>,
     /// The whole TLS handshake. Beyond it, the connection is closed.
     pub handshake_timeout: Timeout,
     /// From the connection, or the end of its handshake, to the first byte of a request. Beyond it, the connection is
@@ -211,6 +215,7 @@ impl Default for ListenerLimits {
             header_bytes: Placed::unplaced(Size(limits.header_bytes)),
             body: Size(limits.body_bytes),
             body_ratio: Count(limits.body_ratio),
+            buffered: None,
             handshake_timeout: Timeout(limits.handshake_timeout),
             first_byte: Timeout(limits.first_byte),
             header_timeout: Timeout(limits.header_timeout),

@@ -25,3 +25,12 @@ fn a_redirect_leads_to_the_same_place_by_https() {
     check("http://other.test:80/x", Some("api.test"), None, "https://other.test/x");
     assert_eq!(Redirect { port: None }.status(&Request::new(()).into_parts().0).http(), StatusCode::BAD_REQUEST);
 }
+
+#[test]
+fn what_is_no_path_is_not_sent_elsewhere() {
+    for host in ["api.test", "api.test:8080", "[::1]"] {
+        let head = Request::builder().method("OPTIONS").uri("*").header("host", host).body(()).unwrap();
+        assert_eq!(Redirect { port: Some(8443) }.status(&head.into_parts().0).http(), StatusCode::BAD_REQUEST);
+    }
+    check("http://a?b", None, Some(8443), "https://a:8443/?b");
+}
