@@ -120,8 +120,8 @@ impl Code {
 /// The longest name of a field that is told to the client.
 const MAX_FIELD_CHARACTERS: usize = 256;
 
-/// The longest one in the log: what is longer may be a token where a name belongs.
-const MAX_LOGGED_FIELD_BYTES: usize = 64;
+/// The longest one in the log: what is longer may be a key or a token where a name belongs.
+const MAX_LOGGED_FIELD_BYTES: usize = 40;
 
 /// Whose fault a failure is: it decides how loud the log is and which metric counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

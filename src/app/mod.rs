@@ -231,7 +231,11 @@ fn announce(gateway: &Gateway) {
     for method in gateway.closed() {
         tracing::warn!(method, "nobody may call this method: no `auth` holds for it; `auth: none` opens it");
     }
-    if !gateway.is_guarded() {
+    if gateway.is_guarded() {
+        for method in gateway.left_open() {
+            tracing::warn!(method, "everybody may call this method: no level says who may, and no decider is asked");
+        }
+    } else {
         tracing::warn!("no authentication is configured: whoever reaches a listener may call every method");
     }
 }

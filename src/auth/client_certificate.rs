@@ -18,12 +18,14 @@ mod tests;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::pki_types::CertificateDer;
 use webpki::EndEntityCert;
 
 use super::principal::Principal;
 use super::reason::Reason;
+use crate::tls::certificate::Certificate;
 
 /// Names of one certificate that are looked at, at most.
 pub const MAX_NAMES: usize = 100;
@@ -159,18 +161,23 @@ impl ClientCertificates {
         &self.config
     }
 
-    /// Who a verified certificate stands for: its first name that matches a pattern. Costs a parse; to be asked once
-    /// for each connection.
+    /// Who a verified certificate stands for: its first name that matches a pattern.
     ///
     /// # Errors
-    /// If none matches, or it is no certificate.
+    /// If none matches, its time is over, or it is no certificate.
     pub fn verify(&self, certificate: &CertificateDer<'_>) -> Result<Arc<Principal>, Reason> {
+        // A connection may outlive what it was made with.
+        let expires = Certificate::parse(certificate).ok_or(Reason::Malformed)?.not_after;
+        if SystemTime::now() > expires {
+            return Err(Reason::Expired);
+        }
         let certificate = EndEntityCert::try_from(certificate).map_err(|_| Reason::Malformed)?;
         let dns = certificate.valid_dns_names().map(|name| (Kind::Dns, name));
         let uris = certificate.valid_uri_names().map(|name| (Kind::Uri, name));
         let matched = dns.take(MAX_NAMES).chain(uris.take(MAX_NAMES)).find(|(kind, name)| self.admits(*kind, name));
         let (_, name) = matched.ok_or(Reason::UnmatchedCertificate)?;
-        Ok(Arc::new(Principal::new(Arc::clone(&self.config.name), name.to_owned())))
+        let principal = Principal::new(Arc::clone(&self.config.name), name.to_owned());
+        Ok(Arc::new(Principal { expires: Some(expires), ..principal }))
     }
 
     fn admits(&self, kind: Kind, name: &str) -> bool {

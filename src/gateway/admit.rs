@@ -42,7 +42,9 @@ pub struct Policy {
     pub(super) providers: Box<[Provider]>,
     /// Of each any one must have verified the caller.
     pub(super) lists: Box<[AnyOf]>,
-    /// No level says who may call, while levels of other methods do.
+    /// Whether a level says who may call.
+    pub(super) is_spoken_of: bool,
+    /// None does, while levels of other methods do.
     pub(super) closed: bool,
     /// What a 401 asks for.
     pub(super) challenge: Option<HeaderValue>,

@@ -85,6 +85,12 @@ pub(super) struct Compiler<'a> {
 impl Compiler<'_> {
     /// The policy of one method.
     pub(super) fn policy(&mut self, method: &Method, sum: Sum) -> Policy {
+        if sum.optional_of_nothing {
+            let message =
+                format!("{} has `auth: optional`, and no level above names a provider for it", method.full_name);
+            self.problems.push(Problem { place: String::new(), message });
+        }
+        let is_spoken_of = sum.auth.is_some();
         let closed = sum.auth.is_none() && self.config.asks_for_credentials();
         let (providers, lists) = self.providers(sum.auth.as_deref().unwrap_or_default());
         let is_open = lists.is_empty();
@@ -117,6 +123,7 @@ impl Compiler<'_> {
             security_headers: sum.security_headers.compile(),
             providers: providers.into(),
             lists,
+            is_spoken_of,
             closed,
             scopes: sum.scopes.into(),
             roles: sum.roles.into(),

@@ -131,6 +131,14 @@ impl Gateway {
         self.policies.iter().any(|policy| policy.is_verified() || policy.external.is_some())
     }
 
+    /// Methods that everybody may call though no level says so, while others are guarded.
+    #[must_use]
+    pub fn left_open(&self) -> BTreeSet<&str> {
+        let is_open = |policy: &Policy| !policy.is_verified() && !policy.is_spoken_of && policy.external.is_none();
+        let open = self.endpoints.iter().zip(&self.policies).filter(|(_, policy)| is_open(policy));
+        open.map(|(endpoint, _)| &*endpoint.binding.full_name).collect()
+    }
+
     /// Methods that nobody may call, since no level says who may while levels of other methods do.
     #[must_use]
     pub fn closed(&self) -> BTreeSet<&str> {

@@ -116,6 +116,8 @@ pub struct AnyOf {
 pub struct Sum {
     /// Each must be satisfied. Empty: credentials are not looked at. `None`: no level says anything.
     pub auth: Option<Vec<AnyOf>>,
+    /// A level says `optional` where there is nothing above it that could be missing.
+    pub optional_of_nothing: bool,
     pub require: Vec<Written>,
     /// Each of these scopes.
     pub scopes: Vec<String>,
@@ -156,13 +158,16 @@ impl Sum {
             // Nobody is known then, and what the levels above ask of a credential goes with it.
             Some(AuthRule::None) => {
                 self.auth = Some(Vec::new());
+                self.optional_of_nothing = false;
                 self.scopes.clear();
                 self.roles.clear();
             }
             Some(AuthRule::Optional) => {
+                self.optional_of_nothing = self.auth.as_ref().is_none_or(Vec::is_empty);
                 self.auth.get_or_insert_default().iter_mut().for_each(|list| list.optional = true);
             }
             Some(AuthRule::Any { providers, optional, inherit }) => {
+                self.optional_of_nothing = optional && providers.is_empty();
                 let lists = self.auth.get_or_insert_default();
                 if !inherit {
                     lists.clear();

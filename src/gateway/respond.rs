@@ -74,7 +74,10 @@ pub async fn respond(
     };
     if let Some(security) = security {
         // Last: what says something of its own has said it.
-        security.add(account.scheme(), response.headers_mut());
+        match &failure {
+            Some(_) => security.add_to_failure(account.scheme(), response.headers_mut()),
+            None => security.add(account.scheme(), response.headers_mut()),
+        }
     }
     if head.method == Method::HEAD {
         drop_body(&mut response);
@@ -93,7 +96,7 @@ pub fn refuse(gateway: &Arc<Gateway>, connection: &Arc<Connection>, status: &Sta
     let mut response = failure(gateway, None, status);
     response.headers_mut().insert(X_REQUEST_ID, account.request_id.clone());
     if let Some(security) = &gateway.security_headers {
-        security.add(connection.scheme, response.headers_mut());
+        security.add_to_failure(connection.scheme, response.headers_mut());
     }
     let http = response.status();
     response.map(|body| account.follow(http, body, Some(status)))

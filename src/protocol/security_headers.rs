@@ -72,6 +72,16 @@ impl SecurityHeaders {
             }
         }
     }
+
+    /// The same to the answer of a failure, which is one client's own: no cache gives it to another, whatever it may do
+    /// with what the method answers.
+    pub fn add_to_failure(&self, scheme: Scheme, headers: &mut HeaderMap) {
+        let caches = self.0.iter().any(|(name, _)| *name == CACHE_CONTROL);
+        if caches && !headers.contains_key(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
+        self.add(scheme, headers);
+    }
 }
 
 impl fmt::Display for SecurityHeaders {
@@ -102,6 +112,14 @@ mod tests {
         }
         choice.compile().unwrap().add(scheme, &mut headers);
         headers
+    }
+
+    #[test]
+    fn a_failure_is_never_kept() {
+        let mut headers = HeaderMap::new();
+        let chosen = on(&[("cache-control", Some("public, max-age=5"))]).compile().unwrap();
+        chosen.add_to_failure(Scheme::Http, &mut headers);
+        assert_eq!(headers["cache-control"], "no-store");
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::guard::{Signer, bearer, guarded};
-use crate::support::gateway::{Gateway, lockgate};
+use crate::support::gateway::{Gateway, configuration, lockgate};
 use crate::support::http1::Request;
 use crate::support::http2::Client;
 use crate::support::probe::Probe;
 use crate::support::process::run;
-use crate::support::{PATIENCE, block_on};
+use crate::support::{PATIENCE, block_on, echo};
 
 const PROVIDERS: &str = "
 auth:
@@ -45,6 +45,20 @@ fn what_no_level_speaks_of_is_denied_once_any_asks_for_credentials() {
     let file = gateway.folder.as_ref().unwrap().path().join("lockgate.yaml");
     let explained = run(lockgate().arg("explain").arg("-c").arg(file).args(["GET", "/v1/ping"]));
     assert!(explained.stdout.contains("auth: nobody may call"), "{}", explained.stdout);
+}
+
+#[test]
+fn optional_needs_something_that_could_be_missing() {
+    let signer = Signer::new("one");
+    let gateway = guarded(&[("keys.json", &signer.set())], "");
+    let folder = gateway.folder.as_ref().unwrap();
+    for rule in ["auth: optional", "auth: { any: [], optional: true }"] {
+        let more = format!("{PROVIDERS}defaults: {{ {rule} }}\n");
+        let file = folder.write("other.yaml", configuration(echo::address(), &more));
+        let checked = run(lockgate().arg("check").arg("-c").arg(file));
+        assert_eq!(checked.code, Some(1), "{rule}");
+        assert!((checked.stdout + &checked.stderr).contains("no level above names a provider"), "{rule}");
+    }
 }
 
 #[test]

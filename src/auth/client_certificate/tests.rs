@@ -105,3 +105,17 @@ fn patterns_that_let_in_more_than_they_say_are_refused() {
         assert_eq!(text.parse::<Pattern>().unwrap().to_string(), text);
     }
 }
+
+#[test]
+fn a_certificate_ends_when_it_says() {
+    let mut params = CertificateParams::default();
+    params.subject_alt_names.push(SanType::DnsName(Ia5String::try_from("a.example.com").unwrap()));
+    let mut made = |year| {
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().clone()
+    };
+    let provider = provider(&["a.example.com"]);
+    let expires = provider.verify(&made(2100)).unwrap().expires.unwrap();
+    assert_eq!(expires.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs(), 4_102_444_800);
+    assert_eq!(provider.verify(&made(2020)).unwrap_err(), Reason::Expired);
+}

@@ -13,6 +13,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use std::{fmt, io};
 
@@ -24,7 +25,7 @@ use tokio::time::{Instant, timeout};
 use crate::limit::Ask;
 use crate::limit::local::Levels;
 use crate::limit::store::service::Service;
-use crate::status::Status;
+use crate::status::{Code, Status};
 use crate::tls::TlsError;
 use crate::upstream::Upstream;
 
@@ -38,6 +39,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 /// How often it looks whether the first connection is there.
 const READY_INTERVAL: Duration = Duration::from_millis(5);
+/// Late answers of a service, one after the other, after which it is away.
+const MAX_LATE: u32 = 3;
 /// How long a link is believed in that nobody uses.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -148,6 +151,8 @@ enum Link {
 struct Shared {
     link: ArcSwapOption<Link>,
     lost: Notify,
+    /// Answers of a service that were late, one after the other.
+    late: AtomicU32,
 }
 
 impl Store {
@@ -198,10 +203,25 @@ impl Store {
             Ok(answer) => answer,
             Err(_) => Err(StoreError::Timeout),
         };
-        if answer.is_err() {
-            self.shared.lose(&link);
+        match &answer {
+            Ok(_) => self.shared.late.store(0, Ordering::Relaxed),
+            Err(error) if self.is_away(error) => self.shared.lose(&link),
+            Err(_) => {}
         }
         answer
+    }
+
+    /// Whether what failed one request says that the store is away. A service may fail by one key and answer others:
+    /// then it is away only where it can't be reached, or is late again and again, or one client could take the limits
+    /// off for all.
+    fn is_away(&self, error: &StoreError) -> bool {
+        let is_late = match (&self.config.kind, error) {
+            (Kind::Redis(_), _) => return true,
+            (Kind::Service(_), StoreError::Service(status)) if status.code() == Code::Unavailable => return true,
+            (Kind::Service(_), StoreError::Service(status)) => status.code() == Code::DeadlineExceeded,
+            (Kind::Service(_), error) => matches!(error, StoreError::Timeout),
+        };
+        is_late && self.shared.late.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_LATE
     }
 }
 
