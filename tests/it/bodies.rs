@@ -8,10 +8,10 @@ use crate::support::http1::{Connection, End, Request};
 use crate::support::probe::{Event, Probe};
 use crate::support::scripted::gzip;
 
-const BIG: u64 = 16 << 20;
+const BIG: u64 = 24 << 20;
 
 /// How much more memory a stream of any length may take: far below what would hold it.
-const SOME: u64 = 12 << 20;
+const SOME: u64 = 16 << 20;
 
 fn brotli(data: &[u8]) -> Vec<u8> {
     let mut writer = brotli::CompressorWriter::new(Vec::new(), 4096, 5, 20);
@@ -47,6 +47,9 @@ fn a_streamed_download_is_the_bytes_and_takes_little_memory() {
 fn a_streamed_upload_is_the_bytes_and_takes_little_memory() {
     let gateway = Gateway::flags(echo::address());
     let data = content(BIG);
+    // What a first call leaves for those to come is no part of an upload.
+    let first = content(1 << 20);
+    gateway.call(&Request::new("POST /v1/upload-stream").header("content-type: video/x-test").body(&first)).expect(200);
     for line in ["POST /v1/upload-stream", "POST /v1/upload-stream/name"] {
         let before = gateway.resident();
         let mut connection = gateway.connect();
