@@ -98,9 +98,11 @@ impl Policy {
         self.closed || !self.lists.is_empty()
     }
 
-    /// Whether nothing is asked of the caller at all.
-    fn is_open(&self) -> bool {
-        !self.is_verified()
+    /// Whether there is nothing to ask, to count or to tell.
+    pub(super) fn is_idle(&self) -> bool {
+        self.limits.is_none()
+            && self.identity.is_empty()
+            && !self.is_verified()
             && self.require.is_empty()
             && self.require_of_message.is_empty()
             && self.scopes.is_empty()
@@ -115,16 +117,14 @@ impl Policy {
         &self.identity
     }
 
-    /// Lets a request through, or says why not; `admission` holds what was found out either way.
+    /// Lets a request through, or says why not; `admission` holds what was found out either way. Not to be asked of a
+    /// policy that is idle.
     pub(super) async fn admit(
         &self,
         calling: Calling<'_>,
         head: &Parts,
         admission: &mut Admission,
     ) -> Result<(), Status> {
-        if self.is_open() && self.limits.is_none() && self.identity.is_empty() {
-            return Ok(());
-        }
         if !self.addresses.iter().all(|rules| rules.admits(calling.address)) {
             return Err(denied("address"));
         }

@@ -165,6 +165,9 @@ async fn admit(
 ) -> Result<Option<Instant>, Status> {
     let timeout = deadline::timeout(&head.headers, endpoint.timeout())?;
     let deadline = timeout.and_then(|timeout| account.progress.start.checked_add(timeout));
+    if policy.is_idle() {
+        return Ok(deadline);
+    }
     let calling = Calling {
         address: account.client.address,
         text: account.client_text(),
