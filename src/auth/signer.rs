@@ -59,6 +59,9 @@ const CACHED_KIB: usize = 4096;
 /// For so long beyond the life of its tokens an old key stays published: other instances may swap theirs a little later.
 const PREVIOUS_STAYS: Duration = Duration::from_secs(60);
 
+/// Keys that are published though they sign no more, at most.
+const MAX_PREVIOUS: usize = 8;
+
 /// What is to be known of the gateway's tokens. As with providers, a reload keeps a signer whose configuration has not
 /// changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,8 +109,22 @@ pub struct Signer {
 #[derive(Debug)]
 struct Keys {
     current: Arc<SigningKey>,
-    /// The one before, and until when it is published.
-    previous: Option<(Arc<SigningKey>, SystemTime)>,
+    /// Those before, the last one first, and until when each is published.
+    previous: Vec<(Arc<SigningKey>, SystemTime)>,
+}
+
+impl Keys {
+    /// These with `current` instead of the one that signed until now with this `ttl`.
+    fn followed_by(&self, current: Arc<SigningKey>, ttl: Duration) -> Self {
+        let now = SystemTime::now();
+        let mut previous = self.previous.clone();
+        if self.current.thumbprint != current.thumbprint {
+            previous.insert(0, (self.current.clone(), now + ttl + PREVIOUS_STAYS));
+        }
+        previous.retain(|(key, until)| now < *until && key.thumbprint != current.thumbprint);
+        previous.truncate(MAX_PREVIOUS);
+        Self { current, previous }
+    }
 }
 
 #[derive(Debug)]
@@ -172,11 +189,11 @@ impl Signer {
         let file = WatchedFile::new(config.key.clone(), MAX_FILE_BYTES);
         let content = file.changed().unwrap_or_else(|| Err(std::io::ErrorKind::NotFound.into()));
         let current = Arc::new(read(&config, content)?);
-        let previous = previous.and_then(|signer| {
-            let keys = signer.keys.load();
-            keys.current.outlived_by(&current, signer.config.ttl).or_else(|| keys.previous.clone())
-        });
-        let keys = ArcSwap::from_pointee(Keys { current, previous });
+        let keys = match previous {
+            Some(signer) => signer.keys.load().followed_by(current, signer.config.ttl),
+            None => Keys { current, previous: Vec::new() },
+        };
+        let keys = ArcSwap::from_pointee(keys);
         let weight = u64::try_from(CACHED_KIB).unwrap_or(u64::MAX);
         Ok(Self { config, file, keys, tokens: Cache::with_weighter(CACHED_KIB, weight, ByKibibyte) })
     }
@@ -195,8 +212,7 @@ impl Signer {
         let Some(content) = self.file.changed() else { return Ok(false) };
         let current = Arc::new(read(&self.config, content)?);
         let keys = self.keys.load();
-        let previous = keys.current.outlived_by(&current, self.config.ttl).or_else(|| keys.previous.clone());
-        self.keys.store(Arc::new(Keys { current, previous }));
+        self.keys.store(Arc::new(keys.followed_by(current, self.config.ttl)));
         Ok(true)
     }
 
@@ -247,19 +263,14 @@ impl Signer {
     #[must_use]
     pub fn key_set(&self) -> JwkSet {
         let keys = self.keys.load();
-        let previous = keys.previous.as_ref().filter(|(key, until)| {
+        let mut published = vec![&keys.current];
+        for (key, until) in &keys.previous {
             // Of two keys of one name a reader could not tell which is meant.
-            SystemTime::now() < *until && key.header.kid != keys.current.header.kid
-        });
-        let previous = previous.map(|(key, _)| key.public.clone());
-        JwkSet { keys: std::iter::once(keys.current.public.clone()).chain(previous).collect() }
-    }
-}
-
-impl SigningKey {
-    /// This key as the one before `next`, unless it is the same, with the moment at which its last token is over.
-    fn outlived_by(self: &Arc<Self>, next: &Self, ttl: Duration) -> Option<(Arc<Self>, SystemTime)> {
-        (self.thumbprint != next.thumbprint).then(|| (self.clone(), SystemTime::now() + ttl + PREVIOUS_STAYS))
+            if SystemTime::now() < *until && published.iter().all(|other| other.header.kid != key.header.kid) {
+                published.push(key);
+            }
+        }
+        JwkSet { keys: published.into_iter().map(|key| key.public.clone()).collect() }
     }
 }
 

@@ -241,13 +241,29 @@ fn a_swapped_key_signs_at_once_and_the_old_one_stays_published() {
     assert_eq!(signer.sign(&caller()).unwrap(), new);
     // With the last token of the old key its time is over.
     let keys = signer.keys.load_full();
-    let (_, until) = keys.previous.as_ref().unwrap();
+    let (_, until) = keys.previous.first().unwrap();
     assert!(*until <= SystemTime::now() + DEFAULT_TTL + PREVIOUS_STAYS);
     signer.keys.store(Arc::new(Keys {
         current: keys.current.clone(),
-        previous: Some((keys.previous.as_ref().unwrap().0.clone(), SystemTime::now())),
+        previous: vec![(keys.previous[0].0.clone(), SystemTime::now())],
     }));
     assert_eq!(signer.key_set().keys.len(), 1);
+}
+
+#[test]
+fn keys_stay_published_while_their_tokens_last_however_often_they_are_swapped() {
+    let file = KeyFile::new(&p256());
+    let signer = file.signer();
+    let mut tokens = vec![signer.sign(&caller()).unwrap()];
+    for _ in 0..MAX_PREVIOUS + 1 {
+        file.write(&p256());
+        assert!(!signer.reload().unwrap() && signer.reload().unwrap());
+        tokens.push(signer.sign(&caller()).unwrap());
+    }
+    let set = signer.key_set();
+    assert_eq!(set.keys.len(), MAX_PREVIOUS + 1);
+    assert!(tokens[1..].iter().all(|token| verified(token, &set).is_ok()));
+    assert!(verified(&tokens[0], &set).is_err(), "the oldest makes room");
 }
 
 #[test]
