@@ -416,6 +416,22 @@ fn a_decider_is_said_to_guard() {
 }
 
 #[test]
+fn what_is_left_open_beside_a_decider_is_named() {
+    let decider = Decider::start(|_| deny(403, &[]));
+    let more =
+        "defaults: {}\nservices: { lockgate.test.v1.Echo: { Ping: { external: [policy] }, Search: { auth: none } } }";
+    let gateway = gateway(&decider, "", more);
+    gateway.get("/v1/ping").expect(403);
+    gateway.get("/v1/metadata").expect(200);
+    let log = gateway.process.end();
+    let named = |method: &str| {
+        let name = format!("lockgate.test.v1.Echo.{method}\"");
+        log.lines().any(|line| line.contains("everybody may call this method") && line.contains(&name))
+    };
+    assert!(named("Metadata") && !named("Ping") && !named("Search"), "{log}");
+}
+
+#[test]
 fn a_reload_changes_who_decides_and_how() {
     let (first, second) = (Decider::start(|_| deny(401, &[])), Decider::start(|_| deny(404, &[])));
     let gateway = gateway(&first, "", "");

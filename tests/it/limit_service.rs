@@ -189,7 +189,8 @@ fn what_the_service_says_is_not_taken_on_trust() {
             assert!(!refused.text().contains("limiter"), "{}", refused.text());
         }
         limiter.behave(Behaviour::Count);
-        gateway.within(PATIENCE, "it is asked again", |gateway| gateway.get("/v1/ping").status() == 200);
+        // A bad answer is its own request's: one client's must not take the limits off for all.
+        gateway.get("/v1/ping").expect(200);
     }
     for reset in [
         prost_types::Duration { seconds: i64::MAX, nanos: i32::MAX },
