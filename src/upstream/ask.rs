@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use http::HeaderMap;
 use http::uri::PathAndQuery;
 use prost::Message;
@@ -41,18 +41,13 @@ async fn exchange<Q: Message, A: Message + Default>(
     question: &Q,
     timeout: Duration,
 ) -> Result<A, Status> {
-    let length = question.encoded_len();
-    let prefix = envelope::prefix(length)
-        .ok_or_else(|| Status::new(Code::Internal, Blame::Gateway, "the question is too long for a message"))?;
-    let mut body = BytesMut::with_capacity(length + envelope::PREFIX_BYTES);
-    body.put_slice(&prefix);
-    question.encode(&mut body).expect("a buffer grows as it must");
+    let body = frame(question)?;
     let mut metadata = HeaderMap::new();
     head::complete(&mut metadata, Some(timeout));
     // Answers are small and are read as they are.
     metadata.remove(head::GRPC_ACCEPT_ENCODING);
     let call = || Ok(CallHead { path: PathAndQuery::from_static(path), metadata: metadata.clone() });
-    let (response, mut answer) = upstream.exchange(worker, call, body.freeze()).await?;
+    let (response, mut answer) = upstream.exchange(worker, call, body).await?;
     end::check_head(response.status(), response.headers())?;
     if answer.is_end() {
         end::status(response.headers())?;
@@ -74,4 +69,15 @@ async fn exchange<Q: Message, A: Message + Default>(
     deframer.finish()?;
     let message = message.ok_or_else(|| Status::bad_upstream("expected one message, found none"))?;
     A::decode(message).map_err(Status::bad_upstream)
+}
+
+/// A question as its message goes over the wire.
+pub(super) fn frame(question: &impl Message) -> Result<Bytes, Status> {
+    let length = question.encoded_len();
+    let prefix = envelope::prefix(length)
+        .ok_or_else(|| Status::new(Code::Internal, Blame::Gateway, "the question is too long for a message"))?;
+    let mut framed = BytesMut::with_capacity(length + envelope::PREFIX_BYTES);
+    framed.put_slice(&prefix);
+    question.encode(&mut framed).expect("a buffer grows as it must");
+    Ok(framed.freeze())
 }

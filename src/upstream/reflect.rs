@@ -12,11 +12,11 @@ use http::HeaderMap;
 use http::uri::PathAndQuery;
 use prost::Message;
 
-use super::{Answer, CallHead, Upstream, stream_failure};
+use super::{Answer, CallHead, Upstream, ask, stream_failure};
 use crate::pb::grpc::reflection::v1::server_reflection_request::MessageRequest;
 use crate::pb::grpc::reflection::v1::server_reflection_response::MessageResponse;
 use crate::pb::grpc::reflection::v1::{ServerReflectionRequest, ServerReflectionResponse};
-use crate::protocol::envelope::{self, Deframer};
+use crate::protocol::envelope::Deframer;
 use crate::protocol::{end, head};
 use crate::schema::load::SourceSet;
 use crate::status::{Blame, Code, Status};
@@ -211,9 +211,6 @@ impl Session {
 }
 
 fn send(request: &mut SendStream<Bytes>, question: MessageRequest) -> Result<(), Status> {
-    let message = ServerReflectionRequest { host: String::new(), message_request: Some(question) }.encode_to_vec();
-    let mut framed = BytesMut::with_capacity(message.len() + envelope::PREFIX_BYTES);
-    framed.put_slice(&envelope::prefix(message.len()).expect("a question is short"));
-    framed.put_slice(&message);
-    request.send_data(framed.freeze(), false).map_err(stream_failure)
+    let question = ServerReflectionRequest { host: String::new(), message_request: Some(question) };
+    request.send_data(ask::frame(&question)?, false).map_err(stream_failure)
 }
