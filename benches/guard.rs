@@ -18,7 +18,7 @@ use lockgate::auth::key_set::KeySet;
 use lockgate::auth::key_source::KeySource;
 use lockgate::auth::principal::Principal;
 use lockgate::auth::token_cache::Token;
-use lockgate::expression::facts::{Auth, Facts, Http};
+use lockgate::expression::facts::{Facts, Http};
 use lockgate::expression::typing::Type;
 use lockgate::expression::{Environment, Expression};
 use lockgate::limit::moment::Moment;
@@ -92,15 +92,7 @@ fn expressions(criterion: &mut Criterion) {
     caller.claims.insert("tenant".to_owned(), json!("acme"));
     let headers = HeaderMap::new();
     let facts = Facts {
-        auth: Some(Auth {
-            subject: &caller.subject,
-            id: &caller.id,
-            provider: &caller.provider,
-            plan: &caller.plan,
-            roles: &caller.roles,
-            scopes: &caller.scopes,
-            claims: &caller.claims,
-        }),
+        auth: Some(caller.facts()),
         request: None,
         client_address: "192.0.2.1",
         http: Http { method: "GET", path: "/v1/users/mira", host: "api.example.com", headers: &headers },

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 
+use crate::expression::facts::Auth;
+
 /// A verified caller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Principal {
@@ -37,6 +39,20 @@ impl Principal {
             scopes: Vec::new(),
             plan: String::new(),
             expires: None,
+        }
+    }
+
+    /// The caller as expressions may look at it.
+    #[must_use]
+    pub fn facts(&self) -> Auth<'_> {
+        Auth {
+            subject: &self.subject,
+            id: &self.id,
+            provider: &self.provider,
+            plan: &self.plan,
+            roles: &self.roles,
+            scopes: &self.scopes,
+            claims: &self.claims,
         }
     }
 }

@@ -140,7 +140,7 @@ impl Policy {
         }
         self.authenticate(calling.connection, head, admission).await?;
         let caller = admission.caller.clone();
-        let facts = facts(caller.as_deref().map(auth));
+        let facts = facts(caller.as_deref().map(Principal::facts));
         if let Some(counting) = &self.limits {
             let decision = counting.count(&counting.after, &customer, &facts).await;
             admission.note(decision, counting)?;
@@ -284,7 +284,7 @@ struct ByMessage {
 impl ByMessage {
     async fn admit(self: Arc<Self>, message: Bytes) -> Result<(), Status> {
         let facts = Facts {
-            auth: self.caller.as_deref().map(auth),
+            auth: self.caller.as_deref().map(Principal::facts),
             request: Some(&message),
             client_address: &self.look.client,
             http: Http {
@@ -333,17 +333,5 @@ fn facts<'f>(calling: Calling<'f>, head: &'f Parts, host: &'f str, auth: Option<
         client_address: calling.text,
         http: Http { method: head.method.as_str(), path: head.uri.path(), host, headers: &head.headers },
         now: calling.time,
-    }
-}
-
-fn auth(caller: &Principal) -> Auth<'_> {
-    Auth {
-        subject: &caller.subject,
-        id: &caller.id,
-        provider: &caller.provider,
-        plan: &caller.plan,
-        roles: &caller.roles,
-        scopes: &caller.scopes,
-        claims: &caller.claims,
     }
 }
