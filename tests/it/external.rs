@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use lockgate::pb::envoy::config::core::v3::address::Address as Kind;
 use lockgate::pb::envoy::service::auth::v3::CheckResponse;
 
+use crate::guard::api_key;
 use crate::support::decider::{Decider, Reply, allow, allow_with, deny};
 use crate::support::folder::Folder;
 use crate::support::gateway::{Gateway, configuration, lockgate};
@@ -276,10 +277,7 @@ fn a_service_of_another_kind_is_no_decider() {
 
 #[test]
 fn it_is_asked_only_about_who_may_call_otherwise() {
-    let made = run(lockgate().args(["keys", "new", "--id", "acme-1"]));
-    let key = made.stdout.split_whitespace().find(|word| word.starts_with("lk_")).expect("a key is printed").to_owned();
-    let hash = made.stdout.split_whitespace().find(|word| word.contains("sha256:")).expect("its hash is printed");
-    let hash = hash.trim_matches(|c: char| "\"',}]".contains(c));
+    let (key, hash) = api_key();
     let folder = Folder::new();
     folder.write("keys.yaml", format!("keys: [{{ id: acme-1, hash: \"{hash}\", roles: [reader] }}]\n"));
     let decider = Decider::start(|_| allow_with(&[("x-tier", "gold")], &["x-api-key"], &[]));

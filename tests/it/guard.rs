@@ -210,12 +210,18 @@ fn an_optional_credential_may_be_missing_but_not_bad() {
     refused(gateway.call(&post().header("authorization: Bearer x.y.z")), 401, 16);
 }
 
-#[test]
-fn an_api_key_is_made_hashed_and_known() {
+/// A key as the command makes it, and its hash.
+#[track_caller]
+pub(crate) fn api_key() -> (String, String) {
     let made = run(lockgate().args(["keys", "new", "--id", "acme-1"]));
     let key = made.stdout.split_whitespace().find(|word| word.starts_with("lk_")).expect("a key is printed").to_owned();
     let hash = made.stdout.split_whitespace().find(|word| word.contains("sha256:")).expect("its hash is printed");
-    let hash = hash.trim_matches(|c: char| "\"',}]".contains(c));
+    (key, hash.trim_matches(|c: char| "\"',}]".contains(c)).to_owned())
+}
+
+#[test]
+fn an_api_key_is_made_hashed_and_known() {
+    let (key, hash) = api_key();
     let file = format!("keys: [{{ id: acme-1, hash: \"{hash}\", plan: free, roles: [reader] }}]\n");
     let gateway = guarded(
         &[("keys.yaml", &file)],
